@@ -1,0 +1,163 @@
+"""Decoding: one file to one waveform, and what is worth knowing about it."""
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from src.data.waveform import Waveform
+from src.errors import UserError
+
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".au", ".snd", ".aiff", ".aif", ".aifc")
+MONO = ("mean", "left")
+_LONGEST_BYTES = 8 << 30
+_SIZE_CLAIM = re.compile(r"(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)")
+# Encoders that write to a pipe cannot go back to fill in the size and leave the largest number there.
+_STREAMED_SIZE = 0x7FFF0000
+# A lossy stream's declared length may count encoder delay that its decoder drops: two MPEG frames.
+_LOSSY_SLACK = {"MP3/MPEG_LAYER_III": 2304}
+
+
+class UnreadableAudio(UserError):
+    """A file that holds no usable sound: not audio, empty, truncated, or nothing inside the window."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which part of each file is the clip, and at which rate.
+
+    Attributes:
+        start: first second of the clip. duration: its length in seconds, None: to the end of the file.
+        sample_rate: resample to this rate in Hz; None: leave every file at its own.
+    """
+
+    start: float
+    duration: float | None
+    sample_rate: int | None
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise UserError(f"dataset.start: got {self.start}; expected seconds from the file's beginning, 0 or more")
+        if self.duration is not None and self.duration <= 0:
+            raise UserError(f"dataset.duration: got {self.duration}; expected seconds above 0, or null for whole files")
+        if self.sample_rate is not None and not 1000 <= self.sample_rate <= 384_000:
+            raise UserError(f"dataset.sample_rate: got {self.sample_rate}; expected 1000 to 384000 Hz, or null to keep")
+
+    def key(self) -> dict[str, float | None]:
+        """What the cache knows this window by."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decoding one clip found, before any preprocessing.
+
+    Attributes:
+        sample_rate: in Hz, of the file. channels: of the file. codec: container and encoding, e.g. `MP3/MPEG_LAYER_III`.
+        duration: seconds of the clip (of the window, where there is one). file_duration: seconds of the file.
+        peak: largest magnitude over all channels; rms: root mean square over all channels; full scale is 1.
+        clipped: share of the samples at full scale.
+    """
+
+    sample_rate: int
+    channels: int
+    codec: str
+    duration: float
+    file_duration: float
+    peak: float
+    rms: float
+    clipped: float
+
+    def warnings(self, window: Window) -> list[str]:
+        """Conditions that a reader of the result should know of: `silent`, `short`."""
+        short = window.duration is not None and self.duration < window.duration - 1 / self.sample_rate
+        return ["silent"] * (self.peak == 0) + ["short"] * short
+
+
+def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
+    """Read one clip; every channel kept, integer PCM scaled to [-1, 1).
+
+    Raises:
+        UnreadableAudio: the file cannot be opened or decoded, is empty or truncated, or ends before the window starts.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_header(path, file)
+            rate, codec = file.samplerate, f"{file.format}/{file.subtype}"
+            first = round(window.start * rate)
+            wanted = file.frames - first if window.duration is None else round(window.duration * rate)
+            wanted = max(min(wanted, file.frames - first), 0)
+            file.seek(min(first, file.frames))
+            samples = file.read(wanted, dtype="float32", always_2d=True).T
+            declared = file.frames if _states_length(path, file.format) else first + samples.shape[1]
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UnreadableAudio(f"{path}: not readable as audio ({_reason(error)})") from error
+    if samples.shape[1] == 0:
+        raise UnreadableAudio(
+            f"{path}: lasts {declared / rate:.2f} s, nothing is left from dataset.start={window.start:g} s on"
+        )
+    if samples.shape[1] < min(wanted, declared - first) - _LOSSY_SLACK.get(codec, 0):
+        raise UnreadableAudio(f"{path}: truncated, {samples.shape[1]} of {wanted} samples could be decoded")
+    if not np.isfinite(samples).all():
+        raise UnreadableAudio(f"{path}: holds samples that are not numbers (NaN or infinity)")
+    waveform = Waveform(np.ascontiguousarray(samples), rate)
+    return _resampled(waveform, window.sample_rate), _facts(waveform, codec, declared / rate)
+
+
+def _check_header(path: Path, file: soundfile.SoundFile) -> None:
+    if file.frames == 0:
+        raise UnreadableAudio(f"{path}: holds no samples")
+    # libsndfile cuts a header's claim down to the bytes that are there and says so only in its log.
+    for claimed, held in _SIZE_CLAIM.findall(file.extra_info):
+        if int(held) < int(claimed) < _STREAMED_SIZE:
+            raise UnreadableAudio(f"{path}: truncated, its header promises {claimed} bytes of samples, it holds {held}")
+    if file.frames * file.channels * 4 > _LONGEST_BYTES:
+        raise UnreadableAudio(
+            f"{path}: its header claims {file.frames / file.samplerate / 3600:.1f} hours; clips are decoded whole, cut it"
+        )
+
+
+def _states_length(path: Path, container: str) -> bool:
+    """Whether the header's number of samples is a statement; an MP3 without a Xing or Info frame has only a guess."""
+    if container != "MP3":
+        return True
+    with path.open("rb") as file:
+        tag = file.read(10)
+        if tag[:3] == b"ID3":
+            size = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:10], (21, 14, 7, 0), strict=True))
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        beginning = file.read(4096)
+    return b"Xing" in beginning or b"Info" in beginning
+
+
+def _facts(waveform: Waveform, codec: str, file_duration: float) -> Facts:
+    samples = waveform.samples
+    magnitude = np.abs(samples)
+    return Facts(
+        sample_rate=waveform.sample_rate,
+        channels=samples.shape[0],
+        codec=codec,
+        duration=waveform.duration,
+        file_duration=file_duration,
+        peak=float(magnitude.max()),
+        rms=float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
+        clipped=float(np.mean(magnitude >= 32767 / 32768)),
+    )
+
+
+def _resampled(waveform: Waveform, rate: int | None) -> Waveform:
+    if rate is None or rate == waveform.sample_rate:
+        return waveform
+    import torch
+    import torchaudio
+
+    samples = torchaudio.functional.resample(torch.from_numpy(waveform.samples), waveform.sample_rate, rate)
+    return Waveform(samples.numpy(), rate)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)

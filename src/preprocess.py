@@ -1,0 +1,40 @@
+"""What is done to a waveform before its picture: the paper's conditions (sections 4 and 6)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.data.waveform import Waveform
+from src.errors import UserError
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """Copies of the clip, each peak-normalised to a level, one after the other.
+
+    Attributes:
+        name: the condition, as tables show it.
+        levels_dbfs: peak level of each copy in dB relative to full scale, in order. Empty: the clip as recorded.
+    """
+
+    name: str
+    levels_dbfs: list[float]
+
+    def __post_init__(self) -> None:
+        if any(level > 0 for level in self.levels_dbfs):
+            raise UserError(
+                f"preprocess.levels_dbfs: got {list(self.levels_dbfs)}; expected levels of at most 0 dBFS, since a "
+                "louder copy would clip. Give e.g. [-35,-30,-25,-20,-15,-10,-5,0]"
+            )
+
+    def __call__(self, waveform: Waveform) -> Waveform:
+        """Apply the levels; the peak is taken over all channels, and nothing is requantised.
+
+        Silence has no peak to raise and stays silence (at the length the copies would have).
+        """
+        if not self.levels_dbfs:
+            return waveform
+        peak = float(np.abs(waveform.samples).max())
+        gains = [10 ** (level / 20) / peak if peak > 0 else 1.0 for level in self.levels_dbfs]
+        copies = [waveform.samples * np.float32(gain) for gain in gains]
+        return Waveform(copies[0] if len(copies) == 1 else np.concatenate(copies, axis=1), waveform.sample_rate)
