@@ -1,0 +1,295 @@
+"""Softmax layers trained by plain SGD inside Lightning, many steps per Lightning batch."""
+
+import logging
+import math
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float32, Int64
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor, nn
+from torch.nn import functional
+
+from src.errors import UserError
+from src.head import Examples, MetricLogger, Trainer
+from src.head.draws import BalancedDraws
+
+Layer = tuple[Float32[np.ndarray, "outputs inputs"], Float32[np.ndarray, " outputs"]]
+
+TORCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": lambda values: values,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+}
+
+
+class Layers(nn.Module):
+    """Fully connected layers; dropout and an activation between them."""
+
+    def __init__(self, start: list[Layer], *, activation: str, dropout: float, dropout_seed: int) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList([torch.from_numpy(weight.copy()) for weight, _ in start])
+        self.biases = nn.ParameterList([torch.from_numpy(bias.copy()) for _, bias in start])
+        self.activation = TORCH_ACTIVATIONS[activation]
+        self.keep = 1 - dropout
+        self.dropout_seed = dropout_seed
+        self._generator: torch.Generator | None = None
+
+    def forward(self, features: Float32[Tensor, "batch features"]) -> Float32[Tensor, "batch classes"]:
+        """Logits."""
+        last = len(self.weights) - 1
+        values = features
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = functional.linear(values, weight, bias)
+            if layer < last:
+                values = self._drop(self.activation(values))
+        return values
+
+    def _drop(self, values: Float32[Tensor, "batch units"]) -> Float32[Tensor, "batch units"]:
+        if not self.training or self.keep == 1:
+            return values
+        if self._generator is None:
+            # torch's own dropout reads the process's generator; this one belongs to the fit
+            self._generator = torch.Generator(values.device).manual_seed(self.dropout_seed)
+        mask = torch.empty_like(values).bernoulli_(self.keep, generator=self._generator)
+        return values * mask / self.keep
+
+    def arrays(self) -> list[Layer]:
+        """Weight and bias of each layer as they are now."""
+        pairs = zip(self.weights, self.biases, strict=True)
+        return [(weight.detach().cpu().numpy(), bias.detach().cpu().numpy()) for weight, bias in pairs]
+
+
+def step(
+    layers: nn.Module,
+    optimizer: torch.optim.Optimizer | LightningOptimizer,
+    features: Float32[Tensor, "batch features"],
+    labels: Int64[Tensor, " batch"],
+) -> Float32[Tensor, ""]:
+    """One optimiser step on one batch; returns its loss before the step."""
+    loss = functional.cross_entropy(layers(features), labels)
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.detach()
+
+
+class Classifier(pl.LightningModule):
+    """One Lightning batch is a block of steps: clip indices, "steps batch".
+
+    Lightning's own work per batch costs as much as a step of a linear head, so it is paid once per block. Steps go
+    through Lightning's optimiser, so `trainer.global_step` counts them one by one.
+    """
+
+    def __init__(self, layers: Layers, train: Examples, *, learning_rate: float) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.layers = layers
+        self.learning_rate = learning_rate
+        self.train_loss = math.nan
+        # buffers, so that the clips move to the device once
+        self.register_buffer("clips", torch.from_numpy(train.features), persistent=False)
+        self.register_buffer("labels", torch.from_numpy(train.labels), persistent=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Plain SGD: no momentum, no decay."""
+        return torch.optim.SGD(self.parameters(), lr=self.learning_rate)
+
+    def training_step(self, block: Int64[Tensor, "steps batch"], _: int) -> None:
+        """All steps of a block."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        clips, labels = cast(Tensor, self.clips), cast(Tensor, self.labels)
+        total = torch.zeros((), device=self.device)
+        for batch, answers in zip(block, labels[block], strict=True):
+            total += step(self.layers, optimizer, clips.index_select(0, batch), answers)
+        self.train_loss = float(total) / len(block)
+        if not math.isfinite(self.train_loss):
+            raise UserError(
+                f"head.learning_rate={self.learning_rate:g}: the loss was no longer finite by step {self.global_step}. "
+                f"The largest feature is {float(clips.abs().max()):.3g}; plain SGD needs values near 1. "
+                "Set head.standardize=true, or a smaller head.learning_rate."
+            )
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
+        """Logs one point of the curve, at the optimiser step it belongs to."""
+        features, labels = batch
+        metrics = {"train/loss": self.train_loss}
+        if len(labels):
+            logits = self.layers(features)
+            metrics["validation/loss"] = float(functional.cross_entropy(logits, labels))
+            metrics["validation/accuracy"] = float((logits.argmax(1) == labels).double().mean())
+        for logger in self.loggers:
+            logger.log_metrics(metrics, self.global_step)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The steps of a fit as Lightning batches, one per point of the validation curve."""
+
+    draws: BalancedDraws
+    trainer: Trainer
+
+    def __len__(self) -> int:
+        return math.ceil(self.trainer.max_steps / self.trainer.validate_every)
+
+    def __iter__(self) -> Iterator[Int64[Tensor, "steps batch"]]:
+        for start in range(0, self.trainer.max_steps, self.trainer.validate_every):
+            yield torch.from_numpy(self.draws.take(min(self.trainer.validate_every, self.trainer.max_steps - start)))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """All examples as the one Lightning batch of a validation (a DataLoader would read the process's generator)."""
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[tuple[Float32[Tensor, "clips features"], Int64[Tensor, " clips"]]]:
+        yield torch.from_numpy(self.examples.features), torch.from_numpy(self.examples.labels)
+
+
+class BorrowedLogger(Logger):
+    """Passes metrics on and nothing else.
+
+    Lightning ends its logger's run with the fit (MLflow: status FINISHED), but the run belongs to the caller, who
+    has test metrics still to add.
+    """
+
+    def __init__(self, lender: MetricLogger) -> None:
+        super().__init__()
+        self._lender = lender
+
+    @property
+    def name(self) -> str:
+        """Required by Lightning."""
+        return "borrowed"
+
+    @property
+    def version(self) -> int:
+        """Required by Lightning."""
+        return 0
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Passed on."""
+        self._lender.log_metrics(metrics, step)
+
+    def log_hyperparams(self, *_args: object, **_kwargs: object) -> None:
+        """The caller logs its parameters."""
+
+
+def train_layers(
+    layers: Layers,
+    train: Examples,
+    validation: Examples,
+    draws: BalancedDraws,
+    *,
+    learning_rate: float,
+    trainer: Trainer,
+    logger: object | None,
+) -> None:
+    """Trains in place; examples come scaled.
+
+    Raises:
+        UserError: no such device, or the loss did not stay finite.
+        KeyboardInterrupt, SystemExit: on Ctrl-C, and on SIGTERM with status 143.
+    """
+    if not isinstance(logger, MetricLogger | None):
+        raise TypeError(f"a head's logger needs log_metrics(metrics, step); {type(logger).__name__} has none")
+    module = Classifier(layers, train, learning_rate=learning_rate)
+    with _quiet(), _threads(trainer.threads), _honest_signals():
+        lightning = pl.Trainer(
+            accelerator=_device(trainer.accelerator),
+            devices=1,
+            # otherwise Lightning looks for a cluster's variables and joins its tasks into one fit
+            plugins=[LightningEnvironment()],
+            logger=BorrowedLogger(logger) if logger is not None else False,
+            max_steps=trainer.max_steps,
+            max_epochs=1,
+            val_check_interval=1,
+            log_every_n_steps=1,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=trainer.progress_bar,
+            enable_model_summary=False,
+        )
+        lightning.fit(module, Blocks(draws, trainer), Whole(validation))
+
+
+def _device(accelerator: str) -> str:
+    cuda = torch.cuda.is_available()
+    if accelerator == "gpu" and not cuda:
+        raise UserError("trainer.accelerator=gpu, but torch finds no CUDA device. Set trainer.accelerator=auto or cpu.")
+    return "gpu" if cuda and accelerator != "cpu" else "cpu"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's remarks on devices, tips and the end of the fit."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="GPU available but not used")
+            # torch deprecated a class that Lightning still asks for
+            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _honest_signals() -> Iterator[None]:
+    """Ctrl-C leaves as KeyboardInterrupt, SIGTERM as exit status 143.
+
+    Lightning turns Ctrl-C into SystemExit(1) with further ones ignored, and a SIGTERM that nobody handles into exit
+    status 0 at the end of the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if handlers[signal.SIGTERM] == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        if isinstance(error, SIGTERMException):
+            raise SystemExit(128 + signal.SIGTERM) from error
+        raise
+    finally:
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)

@@ -1,0 +1,249 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from head_examples import EMPTY, Recorder, clouds, same_tensors, short
+from safetensors.numpy import load, save
+from torch.nn import functional
+
+from src.errors import UserError
+from src.head import Examples, load_head, resolve_standardize
+from src.head.draws import BalancedDraws, Randomness, truncated_normal
+from src.head.linear import Linear
+
+HEAD = Linear(learning_rate=0.01, weight_std=0.001, standardize=False)
+TRAIN = clouds([30, 5, 60])
+
+
+def fit(head=HEAD, train=TRAIN, validation=EMPTY, *, classes=3, seed=0, trainer=None, logger=None):
+    return head.fit(train, validation, classes=classes, seed=seed, trainer=trainer or short(), logger=logger)
+
+
+def plain_loop(train, *, steps, batch_size, seed):
+    """The protocol written out: weights and bias after the last step."""
+    random = Randomness.from_seed(seed)
+    start = truncated_normal((3, train.features.shape[1]), std=0.001, rng=random.weights)
+    weight = torch.from_numpy(start).requires_grad_()
+    bias = torch.zeros(3, requires_grad=True)
+    batches = BalancedDraws(train.labels, batch_size=batch_size, rng=random.draws).take(steps)
+    features, labels = torch.from_numpy(train.features), torch.from_numpy(train.labels)
+    for batch in torch.from_numpy(batches):
+        loss = functional.cross_entropy(features[batch] @ weight.T + bias, labels[batch])
+        gradients = torch.autograd.grad(loss, [weight, bias])
+        with torch.no_grad():
+            weight -= 0.01 * gradients[0]
+            bias -= 0.01 * gradients[1]
+    return weight.detach().numpy(), bias.detach().numpy()
+
+
+def test_the_fit_is_the_plain_loop():
+    fitted = fit(trainer=short(200, batch_size=20, validate_every=30), validation=clouds([3, 3, 3], seed=1))
+    weight, bias = plain_loop(TRAIN, steps=200, batch_size=20, seed=0)
+    # the same sums in another order (matmul and add for linear): 200 steps of float32 rounding of values below 1
+    np.testing.assert_allclose(fitted.weights[0], weight, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(fitted.biases[0], bias, rtol=0, atol=2e-6)
+
+
+def test_it_learns():
+    far = clouds([40, 4, 40], distance=6)
+    held_out = clouds([50, 50, 50], distance=6, seed=1)
+    probabilities = fit(train=far, trainer=short(300)).probabilities(held_out.features)
+    assert np.mean(probabilities.argmax(1) == held_out.labels) > 0.97
+    # float32 sums of three values
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_a_seed_gives_the_same_bits_whatever_ran_before():
+    first = fit(seed=0)
+    torch.manual_seed(123)
+    np.random.default_rng(3).random(10)
+    torch.set_num_threads(2)
+    other = fit(seed=1)
+    again = fit(seed=0, validation=clouds([2, 2, 2]), trainer=short(validate_every=7), logger=Recorder())
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    assert same_tensors(first, again)
+    assert not same_tensors(first, other)
+
+
+def test_a_fit_leaves_the_process_as_it_was(capfd, caplog, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = torch.random.get_rng_state(), np.random.get_state()[1], signal.getsignal(signal.SIGTERM)  # noqa: NPY002
+    fit(validation=clouds([2, 2, 2]), logger=Recorder())
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert signal.getsignal(signal.SIGTERM) == before[2]
+    assert torch.is_grad_enabled()
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+def test_standardising_makes_the_scale_of_a_feature_irrelevant():
+    head = replace(HEAD, standardize=True)
+    # a power of two and an offset that float32 holds exactly enough
+    stretched = Examples(TRAIN.features * np.float32(1024), TRAIN.labels)
+    plain, scaled = fit(head), fit(head, stretched)
+    assert np.array_equal(plain.probabilities(TRAIN.features), scaled.probabilities(stretched.features))
+    np.testing.assert_allclose(plain.scaling.mean, TRAIN.features.mean(0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(plain.scaling.deviation, TRAIN.features.std(0), rtol=1e-5)
+    assert not np.array_equal(fit().probabilities(TRAIN.features), plain.probabilities(TRAIN.features))
+
+
+def test_a_constant_feature_is_centred_and_no_more():
+    features = TRAIN.features.copy()
+    # 0.1 is no binary fraction: its mean and deviation carry rounding
+    features[:, 3] = 0.1
+    fitted = fit(replace(HEAD, standardize=True), Examples(features, TRAIN.labels))
+    assert fitted.scaling.deviation[3] == 1
+    assert np.all(fitted.scaling.apply(features)[:, 3] == 0)
+    assert np.isfinite(fitted.probabilities(features)).all()
+
+
+def test_standardize_left_to_the_backbone_is_resolved_before_the_fit():
+    undecided = replace(HEAD, standardize=None)
+    with pytest.raises(ValueError, match="resolve_standardize"):
+        fit(undecided)
+    assert resolve_standardize(undecided, True).standardize is True
+    assert resolve_standardize(HEAD, True) is HEAD
+
+
+def test_classes_without_training_clips_keep_an_output_that_fades():
+    probabilities = fit(classes=5, trainer=short(400)).probabilities(TRAIN.features)
+    assert probabilities.shape == (95, 5)
+    assert probabilities[:, 3:].max() < probabilities[:, :3].max(axis=1).min()
+
+
+def test_stored_and_loaded_it_gives_the_same_bits():
+    fitted = fit(replace(HEAD, standardize=True))
+    loaded = load_head("linear", load(save(fitted.tensors())))
+    assert np.array_equal(loaded.probabilities(TRAIN.features), fitted.probabilities(TRAIN.features))
+    assert loaded.kind == "linear"
+    assert same_tensors(loaded, fitted)
+
+
+def test_loading_says_what_is_missing():
+    tensors = fit().tensors()
+    del tensors["bias.0"]
+    with pytest.raises(UserError, match=r"not a stored linear head: it has no array 'bias.0'"):
+        load_head("linear", tensors)
+    with pytest.raises(UserError, match="unknown head 'lineal'; expected one of: linear"):
+        load_head("lineal", tensors)
+
+
+def test_the_curve_is_logged_at_optimiser_steps_and_after_the_last():
+    recorder = Recorder()
+    validation = clouds([20, 20, 20], seed=1)
+    fitted = fit(validation=validation, trainer=short(25, validate_every=10), logger=recorder)
+    assert [step for step, _ in recorder.points] == [10, 20, 25]
+    last = recorder.points[-1][1]
+    probabilities = fitted.probabilities(validation.features)
+    right = probabilities[np.arange(60), validation.labels]
+    assert last["validation/accuracy"] == pytest.approx(np.mean(probabilities.argmax(1) == validation.labels))
+    # float32 logits
+    assert last["validation/loss"] == pytest.approx(-np.log(right).mean(), rel=1e-5)
+    losses = [metrics["train/loss"] for _, metrics in recorder.points]
+    assert losses == sorted(losses, reverse=True)
+    # weights near 0 start at the loss of a guess
+    assert losses[0] == pytest.approx(np.log(3), rel=0.1)
+
+
+def test_the_train_loss_is_the_mean_since_the_last_point():
+    each, both = Recorder(), Recorder()
+    fit(trainer=short(2, validate_every=1), logger=each)
+    fit(trainer=short(2, validate_every=2), logger=both)
+    single = [metrics["train/loss"] for _, metrics in each.points]
+    # float32 sum
+    assert both.points == [(2, {"train/loss": pytest.approx(np.mean(single), rel=1e-6)})]
+
+
+def test_too_large_features_say_the_way_out():
+    huge = Examples(TRAIN.features * np.float32(1e30), TRAIN.labels)
+    with pytest.raises(UserError, match=r"no longer finite by step \d+.*Set head.standardize=true"):
+        fit(train=huge)
+
+
+def test_unusable_clips_are_refused():
+    with pytest.raises(UserError, match="no training clips"):
+        fit(train=EMPTY)
+    broken = Examples(TRAIN.features.copy(), TRAIN.labels)
+    broken.features[4, 2] = np.inf
+    with pytest.raises(UserError, match="1 of 95 training clips have features that are not finite"):
+        fit(train=broken)
+    with pytest.raises(ValueError, match="training labels run to 2, but there are 2 classes"):
+        fit(classes=2)
+
+
+def test_settings_are_checked():
+    with pytest.raises(UserError, match=r"head.learning_rate=0.0: expected a number above 0"):
+        replace(HEAD, learning_rate=0.0)
+    with pytest.raises(UserError, match=r"head.weight_std=-1.0"):
+        replace(HEAD, weight_std=-1.0)
+    with pytest.raises(UserError, match=r"trainer.max_steps=0: expected a whole number of at least 1"):
+        short(0)
+    with pytest.raises(UserError, match=r"trainer.accelerator=tpu: expected auto, cpu or gpu"):
+        replace(short(), accelerator="tpu")
+
+
+def test_a_gpu_that_is_not_there_is_missed(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="finds no CUDA device"):
+        fit(trainer=replace(short(), accelerator="gpu"))
+    assert same_tensors(fit(trainer=replace(short(), accelerator="auto")), fit())
+
+
+class Interrupter:
+    """Sends the process a signal at the first point of the curve, as a person would in mid-fit."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def log_metrics(self, metrics, step=None):
+        os.kill(os.getpid(), self.number)
+
+
+def test_ctrl_c_leaves_the_fit_as_ctrl_c_and_can_be_pressed_again():
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fit(logger=Interrupter(signal.SIGINT))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_sigterm_ends_the_fit_with_the_usual_status():
+    with pytest.raises(SystemExit) as caught:
+        fit(logger=Interrupter(signal.SIGTERM))
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_sigterm_handler_of_the_caller_is_obeyed():
+    def handler(number, frame):
+        raise RuntimeError("mine")
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(RuntimeError, match="mine"):
+            fit(logger=Interrupter(signal.SIGTERM))
+        assert signal.getsignal(signal.SIGTERM) is handler
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+        with pytest.raises(SystemExit) as caught:
+            fit(logger=Interrupter(signal.SIGTERM))
+        assert caught.value.code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_naming_a_head_costs_no_torch_and_no_lightning():
+    code = (
+        "import sys, src.head.linear, src.head.network;"
+        "print([name for name in ('torch', 'pytorch_lightning', 'sklearn') if name in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
