@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 from statistics import NormalDist
 
+import numpy as np
+from jaxtyping import Bool
+
 from src.errors import UserError
 
 
@@ -20,7 +23,7 @@ class Interval:
         return (self.high - self.low) / 2
 
     def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        return bool(self.low <= value <= self.high)
 
 
 def wider(one: Interval, other: Interval) -> Interval:
@@ -50,6 +53,12 @@ def wilson(correct: int | float, clips: int, confidence: float = 0.95) -> Interv
     half = z / (1 + z * z / clips) * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips))
     # at 0 and 1 the formula is exact on paper only: rounding must not put the estimate outside its own interval
     return Interval(max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
+
+
+def wilson_over_seeds(correct: Bool[np.ndarray, "seeds clips"], confidence: float = 0.95) -> Interval:
+    """Wilson's interval for the accuracy averaged over seeds; the clips count once, whatever the number of seeds."""
+    seeds, clips = correct.shape
+    return wilson(np.count_nonzero(correct) / seeds, clips, confidence)
 
 
 def clips_needed(accuracy: float, half_width: float, confidence: float = 0.95) -> int:

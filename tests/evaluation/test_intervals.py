@@ -5,7 +5,7 @@ import pytest
 from statsmodels.stats.proportion import proportion_confint
 
 from src.errors import UserError
-from src.evaluation.intervals import Interval, clips_needed, wider, wilson
+from src.evaluation.intervals import Interval, clips_needed, wider, wilson, wilson_over_seeds
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,11 @@ def test_clips_needed_is_the_first_that_does(accuracy: float) -> None:
     needed = clips_needed(accuracy, 0.03)
     assert wilson(accuracy * needed, needed).half_width <= 0.03
     assert wilson(accuracy * (needed - 1), needed - 1).half_width > 0.03
+
+
+def test_seeds_are_not_clips() -> None:
+    correct = np.array([[True] * 80 + [False] * 40, [True] * 70 + [False] * 50])
+    assert wilson_over_seeds(correct) == wilson(75, 120)
 
 
 def test_clips_needed_near_the_textbook_number() -> None:
