@@ -1,0 +1,194 @@
+"""The door between configuration and code: composed settings in, typed objects out."""
+
+import dataclasses
+import importlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.backbone import Backbone
+from src.backbone.auto import Auto, Decision, decide
+from src.data.dataset import DatasetSettings
+from src.errors import UserError
+from src.experiment import Experiment, Paths
+from src.extract import Recipe
+from src.head import Trainer, resolve_standardize
+from src.preprocess import Preprocess
+from src.spectrogram import Spectrogram
+from src.tracking import TrackingSettings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def experiment(cfg: DictConfig, decision: Path) -> Experiment:
+    """Everything one job needs.
+
+    Args:
+        decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
+
+    Raises:
+        UserError: a setting of the wrong type or value, named as `group.key`; weights that cannot be had.
+    """
+    settings = plain(cfg)
+    dataset = build("dataset", settings["dataset"], DatasetSettings)
+    paths = build("paths", settings["paths"], Paths)
+    recipe = _recipe(settings, dataset, paths, decision)
+    head = resolve_standardize(build("head", settings["head"], object), standardize(settings["backbone"]))
+    settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
+    return Experiment(
+        dataset=dataset,
+        recipe=recipe,
+        head=head,
+        split=build("split", settings["split"], object),
+        trainer=build("trainer", settings["trainer"], Trainer),
+        paths=paths,
+        workers=workers(settings["workers"]),
+        seed=whole("seed", settings["seed"]),
+        settings=settings,
+    )
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain values, without what only Hydra reads.
+
+    Raises:
+        UserError: a value that must be given is missing.
+    """
+    missing = sorted(str(key) for key in OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UserError(f"{', '.join(missing)}: must be given, e.g. {missing[0]}=...")
+    return cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+
+
+def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
+    """The object that a group describes: its `_target_` with every value checked against the field's type.
+
+    Raises:
+        UserError: a value of the wrong type, or one the object refuses.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    module, _, name = str(settings["_target_"]).rpartition(".")
+    target = getattr(importlib.import_module(module), name)
+    values = {key: value for key, value in settings.items() if key not in ("_target_", "standardize_features")}
+    fields = {field.name for field in dataclasses.fields(target)}
+    if set(values) != fields:
+        raise UserError(
+            f"{group}: unknown settings {sorted(set(values) - fields)}, missing settings {sorted(fields - set(values))}; "
+            f"{name} takes {', '.join(sorted(fields))}"
+        )
+    try:
+        return cast(T, TypeAdapter(target).validate_python(values))
+    except ValidationError as error:
+        told = "; ".join(
+            f"{group}.{'.'.join(str(part) for part in e['loc'])}={e['input']!r}: {e['msg'].lower()}" for e in error.errors()
+        )
+        raise UserError(f"{told}. See `python -m src.train --help`") from error
+
+
+def standardize(backbone: Mapping[str, Any]) -> bool:
+    """Whether features of this backbone are standardised where the head does not say (measured; see its YAML)."""
+    kind = "random" if backbone.get("weights") == "random" else "published"
+    return bool(backbone["standardize_features"][kind])
+
+
+def tracking(cfg: DictConfig) -> tuple[TrackingSettings, Path]:
+    """Where runs are kept: the settings, and the folder of the embedded database."""
+    return build("tracking", plain_group(cfg, "tracking"), TrackingSettings), Path(str(cfg.paths.tracking))
+
+
+def plain_group(cfg: DictConfig, group: str) -> dict[str, Any]:
+    """One group of the configuration as plain values, interpolations resolved."""
+    return cast(dict[str, Any], OmegaConf.to_container(cfg[group], resolve=True))
+
+
+def workers(value: object) -> int:
+    """Threads to extract with: as set, or one per core that this process may use."""
+    if value is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = whole("workers", value)
+    if found < 1:
+        raise UserError(f"workers: got {value}; expected 1 or more, or null for one per core")
+    return found
+
+
+def whole(name: str, value: object) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        UserError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UserError(f"{name}: got {value!r}; expected a whole number, 0 or more")
+    return value
+
+
+def _recipe(settings: Mapping[str, Any], dataset: DatasetSettings, paths: Paths, decision: Path) -> Recipe:
+    return Recipe(
+        window=dataset.window,
+        mono=dataset.mono,
+        preprocess=build("preprocess", settings["preprocess"], Preprocess),
+        spectrogram=build("spectrogram", settings["spectrogram"], Spectrogram),  # type: ignore[type-abstract]
+        backbone=backbone(settings["backbone"], Path(paths.weights), decision, workers(settings["workers"])),
+    )
+
+
+def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads: int) -> Backbone:
+    """The backbone, loaded; within a process each is loaded once.
+
+    Args:
+        weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
+    """
+    chosen: Any = build("backbone", settings, object)
+    if isinstance(chosen, Auto):
+        chosen = chosen.settle(_decided(chosen.weights, weights, decision))
+    return _loaded(chosen, weights, threads)
+
+
+@cache
+def _loaded(settings: Any, weights: Path, threads: int) -> Backbone:  # noqa: ANN401 - one of several settings
+    return cast(Backbone, settings.load(weights, threads))
+
+
+def _decided(weights: str | None, folder: Path, decision: Path) -> Decision:
+    """What `auto` means, decided by the first job that asks and read by all others."""
+    path = decision / "auto.json"
+    with suppress(FileNotFoundError):
+        return _decision(path)
+    found = decide(weights, folder, allow_network=True)
+    decision.mkdir(parents=True, exist_ok=True)
+    content = {"config": found.config, "weights": found.weights and str(found.weights), "warning": found.warning}
+    if not _first(path, json.dumps(content)):
+        return _decision(path)
+    if found.warning:
+        log.warning("%s", found.warning)
+    return found
+
+
+def _first(path: Path, content: str) -> bool:
+    """Write a file unless it is there; whole or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(content)
+    try:
+        os.link(file.name, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(file.name).unlink()
+    return True
+
+
+def _decision(path: Path) -> Decision:
+    content = json.loads(path.read_text())
+    weights = content["weights"]
+    return Decision(content["config"], None if weights is None else Path(weights), content["warning"])

@@ -1,0 +1,80 @@
+"""Where a dataset comes from: the person's recordings, a publication, or a rendered stand-in."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from src.data import dataset as datasets
+from src.data.clip import Dataset
+from src.data.dataset import DatasetSettings
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+
+
+def published_folder(data: Path, base: str) -> Path:
+    """Where a downloaded dataset lies, apart from the person's own recordings."""
+    return data / ".published" / base
+
+
+def rendered_folder(data: Path, settings: DatasetSettings) -> Path:
+    """Where a stand-in of this dataset, size and seed lies."""
+    base = settings.base or settings.title
+    return data / ".rendered" / f"{base}-{settings.clips_per_class}-seed{settings.render_seed}"
+
+
+def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Progress | None = None) -> Dataset:
+    """The dataset as it is on this machine; a stand-in is rendered on the spot where nothing else is there.
+
+    Args:
+        data: folder of all datasets. workers: processes to render with. progress: told (clips done, clips in all).
+
+    Raises:
+        UserError: the source asked for is not there and cannot be made.
+    """
+    tries = ("recordings", "published", "rendered") if settings.source == "auto" else (settings.source,)
+    for source in tries:
+        found = _from(source, settings, data, workers, progress)
+        if found is not None:
+            return found
+    where = Path(settings.root)
+    if settings.source == "published":
+        name = settings.title
+        raise UserError(f"{name}: not downloaded yet; run: python -m src.prepare dataset={name} dataset.source=published")
+    raise UserError(
+        f"{where}: {'no class folders' if where.is_dir() else 'no such folder'}; expected {where}/<class>/<audio files> "
+        + (f"for each of {', '.join(settings.classes)}" if settings.classes else "with two or more classes")
+    )
+
+
+def _from(
+    source: str, settings: DatasetSettings, data: Path, workers: int, progress: Progress | None
+) -> Dataset | None:
+    if source == "recordings":
+        return datasets.recordings(settings)
+    if source == "published":
+        return datasets.prepared(settings, published_folder(data, settings.base or settings.title))
+    return _rendered(settings, data, workers, progress)
+
+
+def _rendered(settings: DatasetSettings, data: Path, workers: int, progress: Progress | None) -> Dataset | None:
+    from src.data import render
+
+    base = settings.base or settings.title
+    if base not in render.NAMES:
+        return None
+    where = rendered_folder(data, settings)
+    ready = datasets.prepared(settings, where)
+    if ready is None:
+        count = None if settings.clips_per_class == "full" else settings.clips_per_class
+        log.warning(
+            "%s: no recordings in %s, rendering a stand-in in %s; its numbers say 'rendered' and are no reproduction",
+            settings.title, settings.root, where,
+        )  # fmt: skip
+        render.render(
+            base, where, clips_per_class=count, seed=settings.render_seed, sound_font=None, workers=workers,
+            progress=progress,
+        )  # fmt: skip
+        ready = datasets.prepared(settings, where)
+    return ready

@@ -1,0 +1,268 @@
+"""From clips to a feature matrix: what the cache lacks is computed by every core and kept batch by batch."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+
+from src.backbone import Backbone
+from src.data.audio import Facts, UnreadableAudio, Window, decode
+from src.data.clip import Clip, Dataset
+from src.data.index import AudioIndex
+from src.features import FEATURE_VERSION, FeatureCache, Row
+from src.preprocess import Preprocess
+from src.spectrogram import Spectrogram
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+Progress = Callable[[int, int], None]
+
+_BATCH = 32
+_BATCH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one file becomes features: the part of an experiment that the cache is keyed by."""
+
+    window: Window
+    mono: str
+    preprocess: Preprocess
+    spectrogram: Spectrogram
+    backbone: Backbone
+
+    def key(self) -> dict[str, Any]:
+        """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
+        key: dict[str, Any] = {
+            "version": FEATURE_VERSION,
+            "window": self.window.key(),
+            "levels_dbfs": list(self.preprocess.levels_dbfs),
+            "backbone": self.backbone.identity,
+        }
+        if self.backbone.input == "picture":
+            kind = type(self.spectrogram).__name__
+            key |= {"mono": self.mono, "spectrogram": {"kind": kind, **asdict(self.spectrogram)}}  # type: ignore[call-overload]
+        return key
+
+    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
+        """One clip up to the backbone's input; every stage's seconds go to `timer`.
+
+        Raises:
+            UnreadableAudio: as `decode`.
+        """
+        with timer("decode"):
+            waveform, facts = decode(path, self.window)
+        with timer("picture"):
+            waveform = self.preprocess(waveform)
+            if self.backbone.input == "waveform":
+                return self.backbone.prepare(waveform), facts
+            picture = self.spectrogram.picture(waveform.mono(self.mono), waveform.sample_rate)
+            return self.backbone.prepare(picture), facts
+
+
+class Timer:
+    """Seconds per stage, summed over threads."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.seconds: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def __call__(self, stage: str) -> "_Stage":
+        """A context whose duration is added to `stage`."""
+        return _Stage(self, stage)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add to a stage."""
+        with self._lock:
+            self.seconds[stage] += seconds
+
+
+class _Stage:
+    def __init__(self, timer: Timer, stage: str) -> None:
+        self._timer, self._stage = timer, stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.add(self._stage, time.perf_counter() - self._start)
+
+
+@dataclass
+class Extraction:
+    """Features of a dataset's usable clips.
+
+    Attributes:
+        clips: the usable ones, in the dataset's order. features: one row each. digests, facts: of each.
+        failed: message for each unusable clip. computed: how many were not in the cache. seconds: per stage.
+    """
+
+    clips: list[Clip]
+    features: Float32[np.ndarray, "clips features"]
+    digests: list[str]
+    facts: list[Facts]
+    failed: dict[str, str]
+    computed: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def chosen(self, positions: Sequence[int], clips: Sequence[Clip]) -> "Extraction":
+        """The extraction of some clips, in the order of `positions`; `clips` are they, perhaps under other labels."""
+        return replace(
+            self,
+            clips=list(clips),
+            features=self.features[list(positions)],
+            digests=[self.digests[i] for i in positions],
+            facts=[self.facts[i] for i in positions],
+        )
+
+
+def extract(
+    dataset: Dataset, recipe: Recipe, *, cache: Path, workers: int, progress: Progress | None = None
+) -> Extraction:
+    """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
+
+    Args:
+        cache: folder of the feature cache and of what is known of files. workers: threads, one clip each at a time.
+        progress: told (clips done, clips to compute).
+    """
+    job = _Job(recipe, FeatureCache(cache / "features", recipe.key()), AudioIndex(cache / "index", dataset.root))
+    with ThreadPoolExecutor(workers) as pool:
+        digests = dict(zip((clip.id for clip in dataset.clips), pool.map(job.digest, dataset.clips), strict=True))
+    paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id not in job.failed}
+    rows = job.known(paths)
+    if len(rows) < len(paths):
+        with job.store.lock(f"{dataset.name}: another process computes these features, waiting for it"):
+            rows |= job.known(paths.keys() - rows.keys())
+            missing = {digest: clip for digest, clip in paths.items() if digest not in rows}
+            rows |= job.compute(missing, dataset.name, workers, progress)
+    job.index.save()
+    clips = [clip for clip in dataset.clips if digests[clip.id] in rows]
+    job.failed |= {c.id: job.failed[paths[digests[c.id]].id] for c in dataset.clips if digests[c.id] in job.bad}
+    used = [digests[clip.id] for clip in clips]
+    return Extraction(
+        clips=clips,
+        features=np.stack([rows[digest] for digest in used]) if used else np.zeros((0, 0), np.float32),
+        digests=used,
+        facts=[job.facts(digest) for digest in used],
+        failed=job.failed,
+        computed=job.computed,
+        seconds=dict(job.timer.seconds),
+    )
+
+
+class _Job:
+    """One extraction under way."""
+
+    def __init__(self, recipe: Recipe, store: FeatureCache, index: AudioIndex) -> None:
+        self.recipe, self.store, self.index = recipe, store, index
+        self.timer = Timer()
+        self.failed: dict[str, str] = {}
+        self.bad: set[str] = set()
+        self.computed = 0
+
+    def digest(self, clip: Clip) -> str:
+        """The clip's content digest; empty, and recorded as failed, where the file cannot be read."""
+        try:
+            return self.index.digest(clip.path)
+        except OSError as error:
+            self.failed[clip.id] = f"{clip.path}: cannot be read ({error.strerror})"
+            return ""
+
+    def facts(self, digest: str) -> Facts:
+        """Facts of a clip whose features are known."""
+        found = self.index.facts(digest, self.recipe.window)
+        assert found is not None, "known() asks for both"  # noqa: S101
+        return found
+
+    def known(self, digests: Collection[str]) -> dict[str, Row]:
+        """Cached rows of those clips whose facts are known too."""
+        rows = self.store.read(digests)
+        return {d: row for d, row in rows.items() if self.index.facts(d, self.recipe.window) is not None}
+
+    def compute(
+        self, clips: Mapping[str, Clip], dataset: str, workers: int, progress: Progress | None
+    ) -> dict[str, Row]:
+        """Features of clips by digest, written to the cache a batch at a time, even when interrupted."""
+        rows: dict[str, Row] = {}
+        waiting: dict[str, Row] = {}
+        written = time.monotonic()
+        try:
+            for done, (digest, row) in enumerate(self._results(clips, workers), start=1):
+                if row is not None:
+                    rows[digest] = waiting[digest] = row
+                if len(waiting) >= _BATCH or (waiting and time.monotonic() - written > _BATCH_SECONDS):
+                    self._write(waiting, dataset)
+                    waiting, written = {}, time.monotonic()
+                if progress is not None:
+                    progress(done, len(clips))
+        finally:
+            self._write(waiting, dataset)
+        self.computed = len(rows)
+        return rows
+
+    def _write(self, rows: Mapping[str, Row], dataset: str) -> None:
+        if not rows:
+            return
+        try:
+            self.store.write(list(rows), np.stack(list(rows.values())), dataset=dataset)
+        except OSError as error:
+            log.warning("%s: cannot keep features (%s); going on without", self.store.folder, error.strerror)
+        self.index.save()
+
+    def _results(self, clips: Mapping[str, Clip], workers: int) -> Iterator[tuple[str, Row | None]]:
+        """Each clip's digest and features (None: unusable) as they are ready, a bounded number in flight."""
+        size = self.recipe.backbone.batch_size
+        prepared: list[tuple[str, np.ndarray]] = []
+        for digest, value in _in_flight(lambda item: self._one(*item), clips.items(), workers, max(4 * workers, size)):
+            if value is None or size == 1:
+                yield digest, value
+                continue
+            prepared.append((digest, value))
+            if len(prepared) == size:
+                yield from self._embedded(prepared)
+                prepared = []
+        yield from self._embedded(prepared)
+
+    def _one(self, digest: str, clip: Clip) -> tuple[str, np.ndarray | None]:
+        try:
+            value, facts = self.recipe.prepare(clip.path, self.timer)
+        except UnreadableAudio as error:
+            self.failed[clip.id] = str(error)
+            self.bad.add(digest)
+            return digest, None
+        self.index.record(digest, self.recipe.window, facts)
+        return self._embedded([(digest, value)])[0] if self.recipe.backbone.batch_size == 1 else (digest, value)
+
+    def _embedded(self, prepared: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+        if not prepared:
+            return []
+        with self.timer("backbone"):
+            rows = self.recipe.backbone.embed([value for _, value in prepared])
+        return [(digest, row) for (digest, _), row in zip(prepared, rows, strict=True)]
+
+
+def _in_flight(work: Callable[[T], R], items: Iterable[T], workers: int, limit: int) -> Iterator[R]:
+    """Results of `work` over threads in the order they finish, at most `limit` begun and not taken."""
+    pool = ThreadPoolExecutor(workers)
+    futures: set[Future[R]] = set()
+    try:
+        for item in items:
+            if len(futures) >= limit:
+                ready, futures = wait(futures, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in ready)
+            futures.add(pool.submit(work, item))
+        while futures:
+            ready, futures = wait(futures, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in ready)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,156 @@
+"""A dataset ready to learn from: usable clips, each with features, a label and its part of the split."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from src import provenance
+from src.data import dataset as datasets
+from src.data import sources
+from src.data.clip import Dataset
+from src.data.dataset import DatasetSettings
+from src.data.split import Part, Split, groups_on_both_sides
+from src.errors import UserError
+from src.extract import Extraction, Recipe, extract
+from src.head import Examples
+
+log = logging.getLogger(__name__)
+Progress = Callable[[str], Callable[[int, int], None] | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Usable clips in the dataset's order, with what was extracted from each.
+
+    Attributes:
+        labels: position of each clip's class in `dataset.classes`.
+        notes: what a reader of the result should know: clips left out, silent or short ones, leaks.
+    """
+
+    dataset: Dataset
+    extraction: Extraction
+    parts: list[Part]
+    labels: Int64[np.ndarray, " clips"]
+    notes: dict[str, list[str]]
+
+    def where(self, part: Part) -> Int64[np.ndarray, " chosen"]:
+        """Positions of one part's clips."""
+        return np.array([i for i, p in enumerate(self.parts) if p == part], dtype=np.int64)
+
+    def examples(self, part: Part) -> Examples:
+        """Features and labels of one part."""
+        chosen = self.where(part)
+        return Examples(self.extraction.features[chosen], self.labels[chosen])
+
+    def digest(self) -> str:
+        """What a result depends on of the data: each clip's name, content, label and group."""
+        lines = [
+            f"{clip.id}\t{content}\t{clip.label}\t{clip.group}"
+            for clip, content in zip(self.dataset.clips, self.extraction.digests, strict=True)
+        ]
+        return provenance.digest("\n".join(sorted(lines)))
+
+    def counts(self) -> dict[str, float]:
+        """Clips per part, and how many carry each kind of note."""
+        parts = Counter(self.parts)
+        return {
+            **{f"clips/{part}": float(parts[part]) for part in ("train", "validation", "test")},
+            **{f"clips/{kind}": float(len(self.notes[kind])) for kind in ("unusable", "silent", "short")},
+            "groups_on_both_sides": float(len(self.notes["groups on both sides"])),
+        }
+
+
+def prepare(
+    settings: DatasetSettings,
+    recipe: Recipe,
+    split: Split,
+    *,
+    data: Path,
+    cache: Path,
+    workers: int,
+    progress: Progress,
+) -> Material:
+    """Clips, features and split, each from where it is already known.
+
+    Args:
+        data: folder of all datasets. cache: of features and of what is known of files.
+        progress: given a title, returns what to tell of (done, in all), or None to show nothing.
+
+    Raises:
+        UserError: no usable data; every unusable file is named, unless `dataset.on_error=skip`.
+    """
+    title = settings.title
+    dataset = sources.obtain(settings, data, workers=workers, progress=progress(f"{title}: rendering"))
+    if settings.label == "class":
+        dataset = datasets.kept(dataset, settings.keep)
+    extraction = extract(dataset, recipe, cache=cache, workers=workers, progress=progress(f"{title}: features"))
+    _refuse_failures(dataset, extraction, settings)
+    dataset, extraction = _labelled(settings, dataset, extraction)
+    parts = split.parts(dataset)
+    position = {label: i for i, label in enumerate(dataset.classes)}
+    labels = np.array([position[clip.label] for clip in dataset.clips], dtype=np.int64)
+    notes = _notes(dataset, extraction, recipe, parts)
+    _warn(dataset, parts, notes)
+    return Material(dataset, extraction, parts, labels, notes)
+
+
+def _refuse_failures(dataset: Dataset, extraction: Extraction, settings: DatasetSettings) -> None:
+    failed = extraction.failed
+    if failed and settings.on_error == "fail":
+        listed = "\n  ".join(failed.values())
+        raise UserError(
+            f"{dataset.name}: {len(failed)} of {len(dataset.clips)} files cannot be used:\n  {listed}\n"
+            "Mend or remove them, or leave them out with dataset.on_error=skip"
+        )
+    if not extraction.clips:
+        raise UserError(f"{dataset.name}: none of the {len(dataset.clips)} files in {dataset.root} can be used")
+
+
+def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extraction) -> tuple[Dataset, Extraction]:
+    """The usable clips under the labels asked for, with their features in the same order."""
+    usable = replace(dataset, clips=tuple(extraction.clips))
+    if settings.label == "loudness":
+        rms = [facts.rms for facts in extraction.facts]
+        usable = datasets.kept(datasets.by_loudness(usable, rms, settings.loudness_classes), settings.keep)
+    elif settings.label != "class":
+        usable = datasets.kept(datasets.relabelled(usable, settings.relabel[settings.label]), settings.keep)
+    position = {clip.id: i for i, clip in enumerate(extraction.clips)}
+    return usable, extraction.chosen([position[clip.id] for clip in usable.clips], usable.clips)
+
+
+def _notes(dataset: Dataset, extraction: Extraction, recipe: Recipe, parts: Sequence[Part]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"silent": [], "short": []}
+    for clip, facts in zip(dataset.clips, extraction.facts, strict=True):
+        for kind in facts.warnings(recipe.window):
+            found[kind].append(clip.id)
+    tested = Counter(clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "test")
+    return {
+        "dataset": list(dataset.notes),
+        "unusable": list(extraction.failed.values()),
+        **found,
+        "classes without test clips": [label for label in dataset.classes if not tested[label]],
+        "groups on both sides": groups_on_both_sides(dataset.clips, parts),
+    }
+
+
+def _warn(dataset: Dataset, parts: Sequence[Part], notes: dict[str, list[str]]) -> None:
+    if "test" not in parts:
+        raise UserError(
+            f"{dataset.name}: the split leaves no test clips of {len(dataset.clips)} in all; add clips, or use "
+            "split=stratified or split=kfold"
+        )
+    consequences = {
+        "unusable": "left out",
+        "silent": "silent: nothing to see in them",
+        "short": "shorter than dataset.duration",
+        "classes without test clips": "classes without test clips: their recall is not available",
+        "groups on both sides": "groups on both sides of the split, which flatters the accuracy; split=grouped parts them",
+    }
+    for kind, consequence in consequences.items():
+        if notes[kind]:
+            log.warning("%s: %d %s (%s)", dataset.name, len(notes[kind]), consequence, notes[kind][0])

@@ -1,0 +1,73 @@
+"""What a run holds of its result: metrics, and artifacts that a person or a later program can read."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import yaml
+from jaxtyping import Float32
+
+from src.evaluation import metrics
+from src.head import FittedHead
+from src.material import Material
+from src.report.confusion import draw_confusion
+from src.tracking import Run
+
+PREDICTIONS = "predictions.csv"
+
+
+def log_results(
+    run: Run, material: Material, head: FittedHead, seconds: Mapping[str, float], settings: Mapping[str, Any]
+) -> float:
+    """Test the head and store everything; the test accuracy (0..1) is returned.
+
+    Args:
+        seconds: per stage. settings: the resolved configuration.
+    """
+    probabilities = head.probabilities(material.extraction.features)
+    classes, tested = material.dataset.classes, material.where("test")
+    confusion = metrics.confusion_matrix(
+        material.labels[tested], probabilities.argmax(axis=1)[tested], len(classes)
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")
+        (folder / PREDICTIONS).write_text(predictions(material, probabilities), "utf8")
+        (folder / "notes.json").write_text(json.dumps(material.notes, indent=1, ensure_ascii=False), "utf8")
+        head_card = {"kind": head.kind, "classes": list(classes), "warnings": list(head.warnings)}
+        (folder / "head.json").write_text(json.dumps(head_card, indent=1, ensure_ascii=False), "utf8")
+        tensors = {key: np.ascontiguousarray(value) for key, value in head.tensors().items()}
+        (folder / "head.safetensors").write_bytes(safetensors.numpy.save(tensors))
+        draw_confusion(confusion, classes, folder / "confusion.png")
+        run.artifacts(folder)
+    recall = metrics.class_recall(confusion)
+    accuracy = metrics.accuracy(confusion)
+    run.log(
+        metrics={
+            "test/accuracy": accuracy,
+            "test/macro_f1": metrics.macro_f1(confusion),
+            **{f"test/recall/{name}": r for name, r in zip(classes, recall, strict=True) if not np.isnan(r)},
+            **{f"seconds/{stage}": value for stage, value in seconds.items()},
+            **material.counts(),
+        }
+    )
+    return accuracy
+
+
+def predictions(material: Material, probabilities: Float32[np.ndarray, "clips classes"]) -> str:
+    """CSV of every clip: clip, group, part, label, predicted, and a probability for each class."""
+    classes = material.dataset.classes
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["clip", "group", "part", "label", "predicted", *(f"p_{name}" for name in classes)])
+    for clip, part, row in zip(material.dataset.clips, material.parts, probabilities, strict=True):
+        # repr of a float32 is the shortest text that reads back as the same bits.
+        values = [str(value) for value in row]
+        table.writerow([clip.id, clip.group or "", part, clip.label, classes[int(row.argmax())], *values])
+    return text.getvalue()

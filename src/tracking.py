@@ -1,0 +1,237 @@
+"""The only room that touches MLflow: one run per job, read back as plain records."""
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from src.errors import UserError
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from pytorch_lightning.loggers import MLFlowLogger
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PARAM = 250
+_MILLISECONDS = 1000
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """Where runs are kept.
+
+    Attributes:
+        uri: `sqlite:///FILE` (artifacts beside it) or a server's `http://...`; None: the embedded database.
+        experiment: MLflow experiment that the runs belong to.
+    """
+
+    uri: str | None
+    experiment: str
+
+    def __post_init__(self) -> None:
+        if self.uri is not None and not self.uri.startswith(("sqlite:///", "http://", "https://", "postgresql")):
+            raise UserError(
+                f"tracking.uri: got {self.uri!r}; expected sqlite:///FILE, or http(s)://HOST:PORT of an MLflow server"
+            )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as read back from MLflow.
+
+    Attributes:
+        status: `FINISHED`, `FAILED`, `RUNNING` or `KILLED`. started, ended: seconds since 1970 (ended 0: not yet).
+    """
+
+    run_id: str
+    name: str
+    status: str
+    started: float
+    ended: float
+    tags: dict[str, str]
+    params: dict[str, str]
+    metrics: dict[str, float]
+    artifacts: str
+
+
+@dataclass
+class Run:
+    """A run being written; every call goes to MLflow at once."""
+
+    client: "MlflowClient"
+    run_id: str
+    uri: str
+    experiment: str
+    _pending: dict[str, float] = field(default_factory=dict)
+
+    def log(
+        self,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write metrics, params (longer texts are cut: the artifact `config.yaml` is whole) and tags in one call."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * _MILLISECONDS)
+        self.client.log_batch(
+            self.run_id,
+            metrics=[Metric(_metric_name(key), float(value), now, 0) for key, value in (metrics or {}).items()],
+            params=[Param(key, str(value)[:_LONGEST_PARAM]) for key, value in (params or {}).items()],
+            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+        )
+
+    def artifacts(self, folder: Path) -> None:
+        """Store every file of a folder."""
+        self.client.log_artifacts(self.run_id, str(folder))
+
+    def lightning_logger(self) -> "MLFlowLogger":
+        """Lightning's logger, writing its curves to this very run."""
+        from pytorch_lightning.loggers import MLFlowLogger
+
+        return MLFlowLogger(experiment_name=self.experiment, tracking_uri=self.uri, run_id=self.run_id)
+
+
+class Store:
+    """An MLflow experiment in an embedded database or on a server."""
+
+    def __init__(self, settings: TrackingSettings, folder: Path) -> None:
+        """Open it; an embedded database and the experiment are created once, under a lock.
+
+        Args:
+            folder: holds the embedded database `mlflow.db`, its artifacts and the lock.
+
+        Raises:
+            UserError: the database is locked or damaged, or the server does not answer.
+        """
+        self.uri = store_uri(settings, folder)
+        self.experiment = settings.experiment
+        self.client, self.experiment_id = _opened(self.uri, settings.experiment, folder)
+
+    @contextmanager
+    def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+        """A run for the duration of the block: FINISHED at its end, FAILED on an error, KILLED on an interrupt."""
+        created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        run = Run(self.client, created.info.run_id, self.uri, self.experiment)
+        try:
+            yield run
+        except BaseException as error:
+            status = "FAILED" if isinstance(error, Exception) else "KILLED"
+            reason = f"{type(error).__name__}: {error}"[:5000]
+            self.client.set_tag(run.run_id, "reason", reason)
+            self.client.set_terminated(run.run_id, status=status)
+            raise
+        self.client.set_terminated(run.run_id, status="FINISHED")
+
+    def runs(self, filter_string: str = "") -> list[RunRecord]:
+        """Every run of the experiment that is not deleted, newest first; `filter_string` as in MLflow's search."""
+        found: list[RunRecord] = []
+        token = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id], filter_string, max_results=1000, order_by=["start_time DESC"], page_token=token
+            )
+            found += [_record(run) for run in page]
+            token = page.token
+            if not token:
+                return found
+
+
+def store_uri(settings: TrackingSettings, folder: Path) -> str:
+    """The tracking URI with an absolute path where it is a file."""
+    if settings.uri is None:
+        return f"sqlite:///{folder.resolve() / 'mlflow.db'}"
+    if settings.uri.startswith("sqlite:///"):
+        return f"sqlite:///{Path(settings.uri.removeprefix('sqlite:///')).resolve()}"
+    return settings.uri
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `group.key` to value; lists stay whole."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", str]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    embedded = uri.startswith("sqlite:///")
+    home = Path(uri.removeprefix("sqlite:///")).parent if embedded else folder
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = home / f".{hashlib.sha256(uri.encode()).hexdigest()[:12]}.lock"
+        with FileLock(lock, timeout=120):
+            client = MlflowClient(tracking_uri=uri)
+            known = client.get_experiment_by_name(experiment)
+            if known is None:
+                place = (home.resolve() / "artifacts" / experiment).as_uri() if embedded else None
+                return client, client.create_experiment(experiment, artifact_location=place)
+    except (MlflowException, OSError) as error:
+        raise UserError(_advice(uri, error)) from error
+    if known.lifecycle_stage == "deleted":
+        raise UserError(
+            f"tracking.experiment: {experiment!r} was deleted in {_shown(uri)}; restore it in MLflow "
+            "(mlflow experiments restore), or choose another name with tracking.experiment=NAME"
+        )
+    return client, known.experiment_id
+
+
+def _advice(uri: str, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if uri.startswith("sqlite:///"):
+        return (
+            f"{uri.removeprefix('sqlite:///')}: cannot be opened as an MLflow database ({first}). If it is damaged, move "
+            "it away and the next run starts a new one; if it is elsewhere, give tracking.uri=sqlite:///FILE"
+        )
+    return (
+        f"tracking.uri={_shown(uri)}: the server does not answer as MLflow ({first}). Start it with `make server`, or "
+        "leave tracking.uri out to use the embedded database"
+    )
+
+
+def _shown(uri: str) -> str:
+    """The URI without a password."""
+    parts = urlsplit(uri)
+    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+
+
+def _record(run: Any) -> RunRecord:  # noqa: ANN401 - MLflow's entities are untyped
+    return RunRecord(
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        started=run.info.start_time / _MILLISECONDS,
+        ended=(run.info.end_time or 0) / _MILLISECONDS,
+        tags=dict(run.data.tags),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        artifacts=run.info.artifact_uri,
+    )
+
+
+def _metric_name(name: str) -> str:
+    """MLflow's names hold letters, digits and `_-./: `; anything else becomes an underscore."""
+    return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in name)
+
+
+def metric_names(names: Sequence[str]) -> list[str]:
+    """Names as `Run.log` stores them."""
+    return [_metric_name(name) for name in names]
