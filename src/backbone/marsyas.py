@@ -8,12 +8,13 @@ Arrays are laid out (bins, frames), and no product goes through BLAS, whose last
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64
 from scipy import sparse
 
+from src.backbone import JSON
 from src.data.waveform import Waveform
 from src.errors import UserError
 
@@ -207,7 +208,7 @@ class Marsyas:
     max_frames: int | None
 
     name: ClassVar[str] = "marsyas"
-    input: ClassVar[str] = "waveform"
+    input: ClassVar[Literal["waveform"]] = "waveform"
     weights: ClassVar[str] = "none"
     batch_size: ClassVar[int] = 1
     feature_names: ClassVar[list[str]] = [f"{statistic}_{name}" for statistic in STATISTICS for name in FRAME_FEATURES]
@@ -220,7 +221,7 @@ class Marsyas:
             )
 
     @property
-    def identity(self) -> dict[str, str | int | None]:
+    def identity(self) -> dict[str, JSON]:
         """What determines the features of a clip."""
         return {"model": "marsyas single vector", "revision": 1, "max_frames": self.max_frames}
 

@@ -9,7 +9,7 @@ import soundfile
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src.backbone import marsyas
+from src.backbone import Backbone, marsyas
 from src.backbone.marsyas import FRAME, FRAME_FEATURES, Marsyas, file_features, mel_triangles
 from src.data.waveform import Waveform
 from src.errors import UserError
@@ -160,8 +160,10 @@ def test_ten_minutes_need_little_memory() -> None:
 
 
 def test_configuration_makes_it() -> None:
-    backbone = instantiate(OmegaConf.load(ROOT / "conf" / "backbone" / "marsyas.yaml"))
+    settings = OmegaConf.load(ROOT / "conf" / "backbone" / "marsyas.yaml")
+    backbone = instantiate({key: settings[key] for key in ("_target_", "max_frames")})
     assert backbone == Marsyas(max_frames=20_000)
+    assert isinstance(backbone, Backbone)
     assert (backbone.input, backbone.batch_size, backbone.weights) == ("waveform", 1, "none")
     assert backbone.identity["max_frames"] == 20_000
     assert len(backbone.feature_names) == len(set(backbone.feature_names)) == 124
