@@ -1,0 +1,111 @@
+"""A frozen vision network at work; implements the Backbone protocol."""
+
+from functools import cached_property, partial
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from src.backbone import JSON
+from src.backbone.engine import Engine, choose
+from src.backbone.network import Network, build
+from src.backbone.squash import scaled, squash
+from src.backbone.state import LITE0
+from src.backbone.vision import Vision
+from src.errors import UserError
+
+PROTOCOL = 128.0  # the retrain script's mean and deviation of pixel values, which run from 0 to 255
+
+
+class FrozenNetwork:
+    """A frozen network, ready to embed pictures; the settings' `load` makes one.
+
+    Attributes:
+        network: its module must not be trained, nor run elsewhere once `embed` was called: the engine may change it.
+    """
+
+    input: Literal["picture"] = "picture"
+
+    def __init__(self, settings: Vision, weights_dir: Path | None, workers: int) -> None:
+        """Build the network and choose its engine.
+
+        Raises:
+            UserError: see `Vision.load`.
+        """
+        architecture = settings.model.split(".", maxsplit=1)[0]
+        self.name = "efficientnet_lite0" if architecture == LITE0 else architecture
+        self.network = build(settings.model, settings.weights, settings.weights_seed, weights_dir)
+        self.weights = self.network.weights
+        self._size = settings.size or self.network.card.size
+        self._mean, self._deviation = self._scaling(settings.scaling)
+        self._antialias = settings.antialias
+        count = _feature_count(self.network, self._size, settings.model)
+        self.feature_names = [f"{self.name}_{index:04d}" for index in range(count)]
+        kind = choose(settings.engine, settings.precision, settings.device)
+        self.batch_size = kind.batch_size
+        self.identity: dict[str, JSON] = {
+            "model": settings.model,
+            "weights": self.network.digest[:16],
+            **kind.identity(settings.precision),
+            "size": self._size,
+            "mean": list(self._mean),
+            "deviation": list(self._deviation),
+            "antialias": settings.antialias,
+        }
+        self._start = partial(kind, self.network.module, self._size, settings.precision, workers)
+        self._lock = Lock()
+
+    def prepare(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> Float32[np.ndarray, "3 size size"]:
+        """Squash a picture, (rows, columns) or (rows, columns, 3), to the network's input."""
+        return scaled(squash(picture, self._size, self._size, antialias=self._antialias), self._mean, self._deviation)
+
+    def embed(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        """Pooled features of prepared pictures.
+
+        Raises:
+            UserError: the engine cannot run the network, or a feature is not finite.
+        """
+        if not inputs:
+            return np.empty((0, len(self.feature_names)), np.float32)
+        with self._lock:  # held only while the first caller loads it
+            engine = self._engine
+        features = engine.run(inputs)
+        if not np.isfinite(features).all():
+            raise UserError(
+                f"{self.name} ({self.weights}): features are not finite. Random weights can overflow in a deep "
+                "network: try another backbone.weights_seed or model. Other weights are damaged"
+            )
+        return features
+
+    @cached_property
+    def _engine(self) -> Engine:
+        """Loaded when the first clip comes: where all features are cached, none does."""
+        return self._start()
+
+    def _scaling(self, wanted: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of the three channels."""
+        if wanted == "protocol" or (wanted is None and self.name == "inception_v3"):
+            return (PROTOCOL,) * 3, (PROTOCOL,) * 3
+        return self.network.card.mean, self.network.card.deviation
+
+
+def _feature_count(network: Network, size: int, model: str) -> int:
+    """How many pooled features the network gives, by running it once on nothing.
+
+    Raises:
+        UserError: it cannot take a picture of this size, or does not pool to one row.
+    """
+    try:
+        with torch.inference_mode():
+            shape = tuple(int(length) for length in network.module(torch.zeros(1, 3, size, size)).shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"backbone.size: {model} cannot take pictures of {size} x {size} ({str(error).splitlines()[0]}); leave "
+            f"backbone.size at null for its own {network.card.size}"
+        ) from error
+    if len(shape) != 2:
+        raise UserError(f"backbone.model: {model} gives features of shape {shape}; expected one row, pooled")
+    return shape[1]

@@ -1,0 +1,128 @@
+"""A timm network without its classifier, frozen, with its weights."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import timm
+import torch
+from torch import nn
+
+from src.backbone.state import LITE0, digest, fit, read_lite0, read_safetensors
+from src.backbone.weights import RANDOM, Published, fetch
+from src.errors import UserError
+
+IMAGENET = ("in1k", "in12k", "in21k", "in22k")  # how timm marks weights trained on ImageNet
+
+
+@dataclass(frozen=True)
+class Card:
+    """What timm knows of a model.
+
+    Attributes:
+        published: where its weights are.
+        classifiers: names of its last layer or layers.
+        size: height and width of its input in pixels.
+        mean: of the values of each channel, which run from 0 to 255; `deviation` likewise.
+    """
+
+    published: Published
+    classifiers: tuple[str, ...]
+    size: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A frozen network.
+
+    Attributes:
+        module: in eval mode and without gradients; float32 (1, 3, height, width) -> (1, features).
+        card: what timm knows of it.
+        weights: where they come from, in a few words, e.g. `imagenet efficientnet_lite0 1a2b3c4d`.
+        digest: 64 hexadecimal digits of SHA-256 over all weights.
+    """
+
+    module: nn.Module
+    card: Card
+    weights: str
+    digest: str
+
+
+def build(model: str, weights: str | None, seed: int, weights_dir: Path | None) -> Network:
+    """Make a network and give it its weights.
+
+    Args:
+        model: timm's name, e.g. `inception_v3.tf_in1k`.
+        weights: None: the published ones; `random`: drawn from `seed`; otherwise the path of a .safetensors file.
+        seed: of random weights; unused otherwise.
+        weights_dir: a folder where published weights may lie, as `<model>.safetensors`.
+
+    Raises:
+        UserError: no such model; no weights to be had; or a file that is not this model's.
+    """
+    card = look_up(model)
+    module = _random(model, seed if weights == RANDOM else 0)
+    if weights == RANDOM:
+        return Network(module, card, f"random seed {seed}", digest(module))
+    if weights is None and model == LITE0:
+        origin, state, where = "imagenet efficientnet_lite0", read_lite0(), "the package of weights"
+    else:
+        file = fetch(card.published, weights_dir) if weights is None else Path(weights)
+        origin, state, where = _origin(file, weights, card.published.model), read_safetensors(file), str(file)
+    fit(module, state, card.classifiers, where=where, model=model)
+    found = digest(module)
+    return Network(module, card, f"{origin} {found[:8]}", found)
+
+
+def look_up(model: str) -> Card:
+    """What timm knows of a model.
+
+    Raises:
+        UserError: timm has no such model, or no such published weights (the part of the name after the point).
+    """
+    architecture = model.split(".", maxsplit=1)[0]
+    if not timm.is_model(model):
+        near = get_close_matches(architecture, timm.list_models(), n=3)
+        raise UserError(
+            f"backbone.model: timm has no model called {model!r}"
+            + (f"; did you mean {' or '.join(near)}?" if near else "")
+            + ". List them with: python -c \"import timm; print(timm.list_models('*resnet*'))\""
+        )
+    try:
+        found = timm.models.get_pretrained_cfg(model, allow_unregistered=False)
+    except RuntimeError as error:
+        known = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+        raise UserError(f"backbone.model: timm knows no weights called {model!r}; it knows {known}") from error
+    if found is None:
+        raise UserError(
+            f"backbone.model: timm publishes no settings of {model!r} (size, scaling); choose another model"
+        )
+    classifier = found.classifier or ()
+    named = found.hf_hub_filename or ""
+    filename = {"filename": named} if named.endswith(".safetensors") else {}
+    full_name = f"{architecture}.{found.tag}" if found.tag else architecture
+    return Card(
+        published=Published(full_name, found.hf_hub_id or "", **filename),
+        classifiers=(classifier,) if isinstance(classifier, str) else tuple(classifier),
+        size=int(found.input_size[-1]),
+        mean=tuple(255 * float(value) for value in found.mean),
+        deviation=tuple(255 * float(value) for value in found.std),
+    )
+
+
+def _random(model: str, seed: int) -> nn.Module:
+    """The architecture with random weights, frozen; leaves the ambient generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module: nn.Module = timm.create_model(model, pretrained=False, num_classes=0)
+    return module.eval().requires_grad_(False)
+
+
+def _origin(file: Path, weights: str | None, full_name: str) -> str:
+    """In words: published weights are called by their own name, also from a file that bears it."""
+    if weights is not None and file.name != f"{full_name}.safetensors":
+        return f"file {file.stem}"
+    tag = full_name.partition(".")[2]
+    return f"{'imagenet' if any(mark in tag for mark in IMAGENET) else 'published'} {full_name}"

@@ -1,0 +1,103 @@
+"""A frozen network compiled by OpenVINO for this CPU."""
+
+import sys
+import warnings
+from importlib.metadata import version
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from src.errors import UserError
+
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class OpenVino:
+    """One stream of one thread for each worker, batch 1, a fixed shape; converted in memory.
+
+    Measured: the bits of a feature are the same for any number of streams.
+    """
+
+    batch_size: ClassVar[int] = 1
+
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+        """Convert and compile; see `Kind` for the arguments.
+
+        Raises:
+            UserError: this CPU cannot do bfloat16, or OpenVINO cannot run this network.
+        """
+        openvino = import_openvino()
+        core = openvino.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            raise UserError(
+                "backbone.precision: got bfloat16, which this CPU does not compute with; use backbone.precision=float32"
+            )
+        settings = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],  # left alone, OpenVINO takes bfloat16 where the CPU has it
+            "NUM_STREAMS": workers,
+            "INFERENCE_NUM_THREADS": workers,
+            "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
+        }
+        try:
+            compiled = core.compile_model(_converted(openvino, module, size), "CPU", settings)
+        except RuntimeError as error:
+            raise UserError(
+                f"backbone.engine: OpenVINO cannot run this network ({str(error).strip().splitlines()[0]}); use "
+                "backbone.engine=torch (several times slower)"
+            ) from error
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(workers):
+            self._idle.put(compiled.create_infer_request())
+
+    @staticmethod
+    def identity(precision: str) -> dict[str, str]:
+        """The version chooses the arithmetic's order."""
+        return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
+
+    def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        """One by one; waits where more threads call than there are workers."""
+        return np.concatenate([self._one(each) for each in inputs])
+
+    def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:
+        request = self._idle.get()
+        try:
+            request.infer([image[None]], share_inputs=True)
+            features: np.ndarray = request.get_output_tensor(0).data.copy()
+            return features
+        finally:
+            self._idle.put(request)
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would report this very import over the network.
+
+    OpenVINO falls back to a stub where the telemetry package cannot be imported, so it is hidden for that moment.
+    """
+    hidden = {name: sys.modules.get(name) for name in ("openvino_telemetry", "openvino_telemetry.backend")}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        import openvino  # noqa: PLC0415 - it may not be installed, and must not be imported otherwise
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+    found: ModuleType = openvino
+    return found
+
+
+def _converted(openvino: ModuleType, module: nn.Module, size: int) -> Any:  # noqa: ANN401 - a type of OpenVINO's
+    """The module as an OpenVINO model of static shape (1, 3, size, size)."""
+    example = torch.zeros(1, 3, size, size)
+    with warnings.catch_warnings(), torch.no_grad():
+        # torch would rather export, which gives the same bits and takes twice as long
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        return openvino.convert_model(traced, example_input=example, input=[1, 3, size, size])

@@ -1,0 +1,98 @@
+"""A frozen network run by torch: the reference on a CPU, and the fast way on a GPU."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+
+class TorchCpu:
+    """The module itself, clip by clip."""
+
+    batch_size: ClassVar[int] = 1
+
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+        """Needs neither the size nor the number of workers; see `Kind`."""
+        self._module = _in_precision(module, precision)
+        self._precision = precision
+
+    @staticmethod
+    def identity(precision: str) -> dict[str, str]:
+        """The version chooses the arithmetic's order."""
+        return {"engine": f"torch {version('torch')}", "device": "cpu", "precision": precision}
+
+    def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        """One by one."""
+        with torch.inference_mode(), _autocast("cpu", self._precision):
+            rows = [self._module(_channels_last(torch.from_numpy(each)[None])).float().numpy() for each in inputs]
+        return np.concatenate(rows)
+
+
+class TorchGpu:
+    """The module on a GPU, in batches that are all of one size."""
+
+    batch_size: ClassVar[int] = 64
+
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+        """Needs no number of workers: one thread calls it; see `Kind`."""
+        self._module = _in_precision(module, precision).cuda()
+        self._precision = precision
+        self._staging = torch.zeros(self.batch_size, 3, size, size, pin_memory=True)
+
+    @staticmethod
+    def identity(precision: str) -> dict[str, str]:
+        """The version and the card choose the arithmetic's order."""
+        return {
+            "engine": f"torch {version('torch')}",
+            "device": torch.cuda.get_device_name(),
+            "precision": precision,
+        }
+
+    def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        """Batch by batch; what the last lacks is filled up with what came before."""
+        starts = range(0, len(inputs), self.batch_size)
+        return np.concatenate([self._batch(inputs[start : start + self.batch_size]) for start in starts])
+
+    def _batch(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        for row, each in zip(self._staging, inputs, strict=False):
+            row.copy_(torch.from_numpy(each))
+        with torch.inference_mode(), _exact(), _autocast("cuda", self._precision):
+            features: np.ndarray = (
+                self._module(_channels_last(self._staging.cuda()))[: len(inputs)].float().cpu().numpy()
+            )
+        return features
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Float32 means float32 (not TF32), and the same kernels every time."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _autocast(device: str, precision: str) -> torch.autocast:
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
+
+
+def _in_precision(module: nn.Module, precision: str) -> nn.Module:
+    """Channels last; for bfloat16 the weights of convolutions and linear layers are converted here, once."""
+    if precision == "bfloat16":
+        for part in module.modules():
+            if isinstance(part, (nn.Conv2d, nn.Linear)):
+                part.to(torch.bfloat16)
+    converted: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return converted
+
+
+def _channels_last(batch: Tensor) -> Tensor:
+    return batch.contiguous(memory_format=torch.channels_last)
