@@ -21,6 +21,10 @@ Tensors = Mapping[str, np.ndarray]
 # kind -> the class whose `from_tensors` reads it
 KINDS = {
     "linear": "src.head.network.FittedNetwork",
+    "mlp": "src.head.network.FittedNetwork",
+    "logistic": "src.head.network.FittedNetwork",
+    "random_forest": "src.head.forest.FittedForest",
+    "smo": "src.head.smo.FittedSmo",
 }
 
 
@@ -157,6 +161,8 @@ def check_examples(train: Examples, validation: Examples, classes: int) -> None:
         raise UserError(
             "no training clips: every clip fell into validation or test. Add clips, or choose another split."
         )
+    if train.features.shape[1] != validation.features.shape[1]:
+        raise ValueError(f"{train.features.shape[1]} training features, but {validation.features.shape[1]} validation")
     for name, examples in (("training", train), ("validation", validation)):
         if not np.isfinite(examples.features).all():
             bad = int((~np.isfinite(examples.features).all(axis=1)).sum())

@@ -60,14 +60,14 @@ class FittedNetwork:
 
     Attributes:
         kind: `linear`, `mlp` or `logistic`.
-        weights, biases: per layer, "outputs inputs" and "outputs".
+        weights, biases: per layer, "outputs inputs" and "outputs"; a layer's outputs are the next one's inputs.
         activation: between layers, a key of `ACTIVATIONS`.
     """
 
     kind: str
     scaling: Scaling
-    weights: tuple[Float32[np.ndarray, "outputs inputs"], ...]
-    biases: tuple[Float32[np.ndarray, " outputs"], ...]
+    weights: tuple[Float32[np.ndarray, "_ _"], ...]
+    biases: tuple[Float32[np.ndarray, " _"], ...]
     activation: str = "none"
     warnings: tuple[str, ...] = ()
 

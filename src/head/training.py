@@ -1,14 +1,8 @@
 """Softmax layers trained by plain SGD inside Lightning, many steps per Lightning batch."""
 
-import logging
 import math
-import signal
-import threading
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import cast
 
 import numpy as np
@@ -18,15 +12,17 @@ from jaxtyping import Float32, Int64
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.nn import functional
 
 from src.errors import UserError
 from src.head import Examples, MetricLogger, Trainer
 from src.head.draws import BalancedDraws
+from src.head.surroundings import honest_signals, quiet, threads
+from src.head.validation import metric_logger
 
-Layer = tuple[Float32[np.ndarray, "outputs inputs"], Float32[np.ndarray, " outputs"]]
+# weight "outputs inputs" and bias "outputs"
+Layer = tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, " _"]]
 
 TORCH_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": lambda values: values,
@@ -207,16 +203,15 @@ def train_layers(
         UserError: no such device, or the loss did not stay finite.
         KeyboardInterrupt, SystemExit: on Ctrl-C, and on SIGTERM with status 143.
     """
-    if not isinstance(logger, MetricLogger | None):
-        raise TypeError(f"a head's logger needs log_metrics(metrics, step); {type(logger).__name__} has none")
+    lender = metric_logger(logger)
     module = Classifier(layers, train, learning_rate=learning_rate)
-    with _quiet(), _threads(trainer.threads), _honest_signals():
+    with quiet(), threads(trainer.threads), honest_signals():
         lightning = pl.Trainer(
             accelerator=_device(trainer.accelerator),
             devices=1,
             # otherwise Lightning looks for a cluster's variables and joins its tasks into one fit
             plugins=[LightningEnvironment()],
-            logger=BorrowedLogger(logger) if logger is not None else False,
+            logger=BorrowedLogger(lender) if lender is not None else False,
             max_steps=trainer.max_steps,
             max_epochs=1,
             val_check_interval=1,
@@ -234,62 +229,3 @@ def _device(accelerator: str) -> str:
     if accelerator == "gpu" and not cuda:
         raise UserError("trainer.accelerator=gpu, but torch finds no CUDA device. Set trainer.accelerator=auto or cpu.")
     return "gpu" if cuda and accelerator != "cpu" else "cpu"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks on devices, tips and the end of the fit."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="GPU available but not used")
-            # torch deprecated a class that Lightning still asks for
-            warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _honest_signals() -> Iterator[None]:
-    """Ctrl-C leaves as KeyboardInterrupt, SIGTERM as exit status 143.
-
-    Lightning turns Ctrl-C into SystemExit(1) with further ones ignored, and a SIGTERM that nobody handles into exit
-    status 0 at the end of the block.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if handlers[signal.SIGTERM] == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
-        if isinstance(error, SIGTERMException):
-            raise SystemExit(128 + signal.SIGTERM) from error
-        raise
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None:
-                signal.signal(number, handler)
-
-
-def _terminate(number: int, _: FrameType | None) -> None:
-    raise SystemExit(128 + number)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from head_examples import EMPTY, Recorder, clouds, same_tensors, short
+from head_examples import Recorder, clouds, none_of, same_tensors, short
 from safetensors.numpy import load, save
 from torch.nn import functional
 
@@ -21,8 +21,10 @@ HEAD = Linear(learning_rate=0.01, weight_std=0.001, standardize=False)
 TRAIN = clouds([30, 5, 60])
 
 
-def fit(head=HEAD, train=TRAIN, validation=EMPTY, *, classes=3, seed=0, trainer=None, logger=None):
-    return head.fit(train, validation, classes=classes, seed=seed, trainer=trainer or short(), logger=logger)
+def fit(head=HEAD, train=TRAIN, validation=None, *, classes=3, seed=0, trainer=None, logger=None):
+    return head.fit(
+        train, validation or none_of(train), classes=classes, seed=seed, trainer=trainer or short(), logger=logger
+    )
 
 
 def plain_loop(train, *, steps, batch_size, seed):
@@ -133,7 +135,9 @@ def test_loading_says_what_is_missing():
     del tensors["bias.0"]
     with pytest.raises(UserError, match=r"not a stored linear head: it has no array 'bias.0'"):
         load_head("linear", tensors)
-    with pytest.raises(UserError, match="unknown head 'lineal'; expected one of: linear"):
+    with pytest.raises(
+        UserError, match="unknown head 'lineal'; expected one of: linear, mlp, logistic, random_forest, smo"
+    ):
         load_head("lineal", tensors)
 
 
@@ -171,13 +175,15 @@ def test_too_large_features_say_the_way_out():
 
 def test_unusable_clips_are_refused():
     with pytest.raises(UserError, match="no training clips"):
-        fit(train=EMPTY)
+        fit(train=none_of(TRAIN))
     broken = Examples(TRAIN.features.copy(), TRAIN.labels)
     broken.features[4, 2] = np.inf
     with pytest.raises(UserError, match="1 of 95 training clips have features that are not finite"):
         fit(train=broken)
     with pytest.raises(ValueError, match="training labels run to 2, but there are 2 classes"):
         fit(classes=2)
+    with pytest.raises(ValueError, match="8 training features, but 5 validation"):
+        fit(validation=clouds([2, 2, 2], features=5))
 
 
 def test_settings_are_checked():
