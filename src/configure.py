@@ -17,10 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
 from src.data.dataset import DatasetSettings
+from src.data.split import Split
 from src.errors import UserError
 from src.experiment import Experiment, Paths
-from src.extract import Recipe
-from src.head import Trainer, resolve_standardize
+from src.extract import Drawing, Recipe
+from src.head import Head, Trainer, resolve_standardize
 from src.preprocess import Preprocess
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
@@ -42,14 +43,13 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
     settings = plain(cfg)
     dataset = build("dataset", settings["dataset"], DatasetSettings)
     paths = build("paths", settings["paths"], Paths)
-    recipe = _recipe(settings, dataset, paths, decision)
-    head = resolve_standardize(build("head", settings["head"], object), standardize(settings["backbone"]))
+    head = resolve_standardize(cast(Head, build("head", settings["head"], object)), standardize(settings["backbone"]))
     settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
     return Experiment(
         dataset=dataset,
-        recipe=recipe,
+        recipe=recipe(settings, decision),
         head=head,
-        split=build("split", settings["split"], object),
+        split=build("split", settings["split"], Split),
         trainer=build("trainer", settings["trainer"], Trainer),
         paths=paths,
         workers=workers(settings["workers"]),
@@ -84,14 +84,15 @@ def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
     fields = {field.name for field in dataclasses.fields(target)}
     if set(values) != fields:
         raise UserError(
-            f"{group}: unknown settings {sorted(set(values) - fields)}, missing settings {sorted(fields - set(values))}; "
+            f"{group}: unknown settings {sorted(set(values) - fields)}, missing {sorted(fields - set(values))}; "
             f"{name} takes {', '.join(sorted(fields))}"
         )
     try:
         return cast(T, TypeAdapter(target).validate_python(values))
     except ValidationError as error:
         told = "; ".join(
-            f"{group}.{'.'.join(str(part) for part in e['loc'])}={e['input']!r}: {e['msg'].lower()}" for e in error.errors()
+            f"{group}.{'.'.join(str(part) for part in e['loc'])}={e['input']!r}: {e['msg'].lower()}"
+            for e in error.errors()
         )
         raise UserError(f"{told}. See `python -m src.train --help`") from error
 
@@ -133,14 +134,25 @@ def whole(name: str, value: object) -> int:
     return value
 
 
-def _recipe(settings: Mapping[str, Any], dataset: DatasetSettings, paths: Paths, decision: Path) -> Recipe:
-    return Recipe(
+def drawing(settings: Mapping[str, Any]) -> Drawing:
+    """How a waveform becomes a picture under these settings."""
+    dataset = build("dataset", settings["dataset"], DatasetSettings)
+    return Drawing(
         window=dataset.window,
         mono=dataset.mono,
         preprocess=build("preprocess", settings["preprocess"], Preprocess),
-        spectrogram=build("spectrogram", settings["spectrogram"], Spectrogram),  # type: ignore[type-abstract]
-        backbone=backbone(settings["backbone"], Path(paths.weights), decision, workers(settings["workers"])),
+        spectrogram=cast(Spectrogram, build("spectrogram", settings["spectrogram"], object)),
     )
+
+
+def recipe(settings: Mapping[str, Any], decision: Path) -> Recipe:
+    """How a file becomes features under these settings; the backbone is loaded.
+
+    Args:
+        decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
+    """
+    folder = Path(build("paths", settings["paths"], Paths).weights)
+    return Recipe(drawing(settings), backbone(settings["backbone"], folder, decision, workers(settings["workers"])))
 
 
 def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads: int) -> Backbone:
@@ -156,7 +168,7 @@ def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads
 
 
 @cache
-def _loaded(settings: Any, weights: Path, threads: int) -> Backbone:  # noqa: ANN401 - one of several settings
+def _loaded(settings: Any, weights: Path, threads: int) -> Backbone:
     return cast(Backbone, settings.load(weights, threads))
 
 

@@ -7,21 +7,29 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+# Jobs of a sweep find the same things; each is told once, and stands in every job's log.
+_told: set[str] = set()
+
 
 class BarHandler(logging.Handler):
-    """Writes log lines to standard error, above any progress bar."""
+    """Writes log lines to standard error, above any progress bar; a warning once."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; warnings and errors say so."""
         try:
+            if record.levelno >= logging.WARNING:
+                text = record.getMessage()
+                if text in _told:
+                    return
+                _told.add(text)
             prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
             tqdm.write(prefix + self.format(record), file=sys.stderr)
-        except Exception:  # noqa: BLE001 - logging never takes a program down
+        except Exception:
             self.handleError(record)
 
 
 def progress_bar(title: str) -> Callable[[int, int], None]:
-    """What to tell of (done, in all): a bar with rate and time left on a terminal, a line every ten seconds elsewhere."""
+    """What to tell of (done, in all): a bar on a terminal, a line every ten seconds elsewhere."""
     bar: tqdm[None] | None = None
     begun = said = time.monotonic()
 

@@ -60,8 +60,7 @@ def _quoting(word: str) -> str:
     shown = f"{key}='{inner}'"
     marks = " ".join(sorted(c for c in set(value) if c in _NEEDS_QUOTES or not c.isascii()))
     return (
-        f"A value with {marks or 'such characters'} needs quotes of its own inside the shell's:\n"
-        f'  "{shown}"\n'
+        f'A value with {marks or "such characters"} needs quotes of its own inside the shell\'s:\n  "{shown}"\n'
         if '"' not in shown
         else f"Quote the value inside the shell's quotes: {key}='...'\n"
     )

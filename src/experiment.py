@@ -1,18 +1,25 @@
 """One experiment, from a dataset's name to a finished MLflow run."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from src import provenance
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.extract import Recipe
+from src.features import digest_of
 from src.head import Head, Trainer
-from src.material import Material, Progress, prepare
+from src.material import Material, Place, Progress, list_clips, prepare
 from src.results import log_results
-from src.tracking import Store, flat
+from src.tracking import RunRecord, Store, flat
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_LABELLING = ("label", "keep", "relabel", "loudness_classes", "on_error")
+_STEPPED = ("linear", "mlp", "smo")
 
 RESULT_VERSION = 1
 """Raised by whoever changes what an accuracy means; tables flag results of different versions."""
@@ -47,34 +54,74 @@ class Experiment:
     seed: int
     settings: dict[str, Any]
 
+    def identity(self, data: str) -> str:
+        """Hash of everything that determines the result; neither where it runs nor how it logs.
+
+        Args:
+            data: digest of the dataset's contents.
+        """
+        labels = {key: getattr(self.dataset, key) for key in _LABELLING}
+        steps = {
+            "max_steps": self.trainer.max_steps,
+            "batch_size": self.trainer.batch_size,
+            "threads": self.trainer.threads,
+        }
+        head = {"kind": type(self.head).__name__, **asdict(cast("DataclassInstance", self.head))}
+        parts = {
+            "version": RESULT_VERSION,
+            "data": data,
+            "base": self.dataset.base or self.dataset.title,
+            "labels": labels,
+            "features": self.recipe.key(),
+            "head": head,
+            "split": self.split.key(),
+            "trainer": steps if self.head.name in _STEPPED else {},
+            "seed": self.seed,
+        }
+        return digest_of(parts)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a finished job has to show: accuracy in 0..1, test clips, seconds per stage, the run's tags."""
+    """What a finished job has to show: accuracy in 0..1, test clips, seconds per stage, the run's tags.
+
+    Attributes:
+        known: whether the run was there before, so that nothing was computed.
+    """
 
     run_id: str
     accuracy: float
     test_clips: int
     seconds: dict[str, float]
     tags: dict[str, str]
+    known: bool = False
+
+    @classmethod
+    def of(cls, run: RunRecord) -> "Outcome":
+        """The outcome of a run that finished before."""
+        seconds = {key.removeprefix("seconds/"): v for key, v in run.metrics.items() if key.startswith("seconds/")}
+        clips = int(run.metrics["clips/test"])
+        return cls(run.run_id, run.metrics["test/accuracy"], clips, seconds, run.tags, known=True)
 
 
-def run_experiment(experiment: Experiment, store: Store, *, progress: Progress) -> Outcome:
-    """Data, features, fit, test and log: one finished run in the store.
+def run_experiment(experiment: Experiment, store: Store, *, force: bool, progress: Progress) -> Outcome:
+    """Data, features, fit, test and log: one finished run in the store; the finished run itself where there is one.
+
+    Args:
+        force: run it even so.
 
     Raises:
         UserError: data or settings do not allow it; a run already begun is FAILED with the reason.
     """
-    material = prepare(
-        experiment.dataset,
-        experiment.recipe,
-        experiment.split,
-        data=Path(experiment.paths.data),
-        cache=Path(experiment.paths.cache),
-        workers=experiment.workers,
-        progress=progress,
-    )
-    tags = _tags(experiment, material)
+    paths = experiment.paths
+    place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
+    contents = list_clips(experiment.dataset, place)
+    identity = experiment.identity(contents.digest())
+    known = None if force else store.finished(identity)
+    if known is not None:
+        return Outcome.of(known)
+    material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
+    tags = {**_tags(experiment, material), "identity": identity, "data_digest": contents.digest()}
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))
     with store.run(name, tags) as run:
         run.log(params=flat(experiment.settings))
@@ -94,10 +141,11 @@ def run_experiment(experiment: Experiment, store: Store, *, progress: Progress) 
 
 def _tags(experiment: Experiment, material: Material) -> dict[str, str]:
     backbone, dataset = experiment.recipe.backbone, material.dataset
+    drawn = type(experiment.recipe.drawing.spectrogram).__name__.lower()
     return {
         "dataset": dataset.name,
-        "preprocess": experiment.recipe.preprocess.name,
-        "spectrogram": type(experiment.recipe.spectrogram).__name__.lower() if backbone.input == "picture" else "none",
+        "preprocess": experiment.recipe.drawing.preprocess.name,
+        "spectrogram": drawn if backbone.input == "picture" else "none",
         "backbone": backbone.name,
         "weights": backbone.weights,
         "head": experiment.head.name,
@@ -105,7 +153,6 @@ def _tags(experiment: Experiment, material: Material) -> dict[str, str]:
         "seed": str(experiment.seed),
         "origin": dataset.origin,
         "provenance": dataset.provenance,
-        "data_digest": material.digest(),
         "result_version": str(RESULT_VERSION),
         **provenance.code_tags(),
     }

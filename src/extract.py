@@ -3,23 +3,27 @@
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
+from src import provenance
 from src.backbone import Backbone
 from src.data.audio import Facts, UnreadableAudio, Window, decode
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
+from src.data.waveform import Waveform
 from src.features import FEATURE_VERSION, FeatureCache, Row
 from src.preprocess import Preprocess
 from src.spectrogram import Spectrogram
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -31,26 +35,44 @@ _BATCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one file becomes features: the part of an experiment that the cache is keyed by."""
+class Drawing:
+    """How a waveform becomes a picture."""
 
     window: Window
     mono: str
     preprocess: Preprocess
     spectrogram: Spectrogram
+
+    def picture(self, waveform: Waveform) -> UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]:
+        """The 8-bit picture, highest band on top, before it is squashed to a network's size."""
+        processed = self.preprocess(waveform)
+        return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one file becomes features: the part of an experiment that the cache is keyed by."""
+
+    drawing: Drawing
     backbone: Backbone
+
+    @property
+    def window(self) -> Window:
+        """The clip within each file."""
+        return self.drawing.window
 
     def key(self) -> dict[str, Any]:
         """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
         key: dict[str, Any] = {
             "version": FEATURE_VERSION,
             "window": self.window.key(),
-            "levels_dbfs": list(self.preprocess.levels_dbfs),
+            "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
             "backbone": self.backbone.identity,
         }
         if self.backbone.input == "picture":
-            kind = type(self.spectrogram).__name__
-            key |= {"mono": self.mono, "spectrogram": {"kind": kind, **asdict(self.spectrogram)}}  # type: ignore[call-overload]
+            spectrogram = cast("DataclassInstance", self.drawing.spectrogram)
+            described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
+            key |= {"mono": self.drawing.mono, "spectrogram": described}
         return key
 
     def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
@@ -62,11 +84,9 @@ class Recipe:
         with timer("decode"):
             waveform, facts = decode(path, self.window)
         with timer("picture"):
-            waveform = self.preprocess(waveform)
             if self.backbone.input == "waveform":
-                return self.backbone.prepare(waveform), facts
-            picture = self.spectrogram.picture(waveform.mono(self.mono), waveform.sample_rate)
-            return self.backbone.prepare(picture), facts
+                return self.backbone.prepare(self.drawing.preprocess(waveform)), facts
+            return self.backbone.prepare(self.drawing.picture(waveform)), facts
 
 
 class Timer:
@@ -74,7 +94,7 @@ class Timer:
 
     def __init__(self) -> None:
         """Start at zero."""
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def __call__(self, stage: str) -> "_Stage":
@@ -84,7 +104,7 @@ class Timer:
     def add(self, stage: str, seconds: float) -> None:
         """Add to a stage."""
         with self._lock:
-            self.seconds[stage] += seconds
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
 
 class _Stage:
@@ -126,19 +146,62 @@ class Extraction:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a dataset's files hold, before any is decoded.
+
+    Attributes:
+        digests: SHA-256 of each clip's file by clip id. failed: message for each file that cannot be read.
+    """
+
+    dataset: Dataset
+    index: AudioIndex
+    digests: dict[str, str]
+    failed: dict[str, str]
+
+    def digest(self) -> str:
+        """What a result depends on of the data: each clip's name, content and group."""
+        lines = (f"{clip.id}\t{self.digests.get(clip.id)}\t{clip.label}\t{clip.group}" for clip in self.dataset.clips)
+        return provenance.digest("\n".join(sorted(lines)))
+
+
+def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
+    """Digest every file; those unchanged since last time are not read.
+
+    Args:
+        cache: folder of the feature cache and of what is known of files. workers: threads.
+    """
+    index = AudioIndex(cache / "index", dataset.root)
+
+    def one(clip: Clip) -> str | OSError:
+        try:
+            return index.digest(clip.path)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(zip(dataset.clips, pool.map(one, dataset.clips), strict=True))
+    index.save()
+    return Contents(
+        dataset,
+        index,
+        digests={clip.id: digest for clip, digest in found if isinstance(digest, str)},
+        failed={c.id: f"{c.path}: cannot be read ({e.strerror})" for c, e in found if isinstance(e, OSError)},
+    )
+
+
 def extract(
-    dataset: Dataset, recipe: Recipe, *, cache: Path, workers: int, progress: Progress | None = None
+    contents: Contents, recipe: Recipe, *, cache: Path, workers: int, progress: Progress | None = None
 ) -> Extraction:
     """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
 
     Args:
-        cache: folder of the feature cache and of what is known of files. workers: threads, one clip each at a time.
+        cache: as in `read_contents`. workers: threads, one clip each at a time.
         progress: told (clips done, clips to compute).
     """
-    job = _Job(recipe, FeatureCache(cache / "features", recipe.key()), AudioIndex(cache / "index", dataset.root))
-    with ThreadPoolExecutor(workers) as pool:
-        digests = dict(zip((clip.id for clip in dataset.clips), pool.map(job.digest, dataset.clips), strict=True))
-    paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id not in job.failed}
+    dataset, digests = contents.dataset, contents.digests
+    job = _Job(recipe, FeatureCache(cache / "features", recipe.key()), contents.index, dict(contents.failed))
+    paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id in digests}
     rows = job.known(paths)
     if len(rows) < len(paths):
         with job.store.lock(f"{dataset.name}: another process computes these features, waiting for it"):
@@ -146,8 +209,10 @@ def extract(
             missing = {digest: clip for digest, clip in paths.items() if digest not in rows}
             rows |= job.compute(missing, dataset.name, workers, progress)
     job.index.save()
-    clips = [clip for clip in dataset.clips if digests[clip.id] in rows]
-    job.failed |= {c.id: job.failed[paths[digests[c.id]].id] for c in dataset.clips if digests[c.id] in job.bad}
+    clips = [clip for clip in dataset.clips if digests.get(clip.id) in rows]
+    for clip in dataset.clips:  # copies of one unusable file share its digest
+        if digests.get(clip.id) in job.bad:
+            job.failed.setdefault(clip.id, f"{clip.path}: {job.bad[digests[clip.id]]}")
     used = [digests[clip.id] for clip in clips]
     return Extraction(
         clips=clips,
@@ -163,20 +228,11 @@ def extract(
 class _Job:
     """One extraction under way."""
 
-    def __init__(self, recipe: Recipe, store: FeatureCache, index: AudioIndex) -> None:
-        self.recipe, self.store, self.index = recipe, store, index
+    def __init__(self, recipe: Recipe, store: FeatureCache, index: AudioIndex, failed: dict[str, str]) -> None:
+        self.recipe, self.store, self.index, self.failed = recipe, store, index, failed
         self.timer = Timer()
-        self.failed: dict[str, str] = {}
-        self.bad: set[str] = set()
+        self.bad: dict[str, str] = {}
         self.computed = 0
-
-    def digest(self, clip: Clip) -> str:
-        """The clip's content digest; empty, and recorded as failed, where the file cannot be read."""
-        try:
-            return self.index.digest(clip.path)
-        except OSError as error:
-            self.failed[clip.id] = f"{clip.path}: cannot be read ({error.strerror})"
-            return ""
 
     def facts(self, digest: str) -> Facts:
         """Facts of a clip whose features are known."""
@@ -238,7 +294,7 @@ class _Job:
             value, facts = self.recipe.prepare(clip.path, self.timer)
         except UnreadableAudio as error:
             self.failed[clip.id] = str(error)
-            self.bad.add(digest)
+            self.bad[digest] = f"same content as {clip.path}, which cannot be used"
             return digest, None
         self.index.record(digest, self.recipe.window, facts)
         return self._embedded([(digest, value)])[0] if self.recipe.backbone.batch_size == 1 else (digest, value)

@@ -18,4 +18,5 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
     """
     store = Store(*configure.tracking(cfg))
     show = progress_bar if cfg.progress else lambda _: None
-    return run_experiment(configure.experiment(cfg, shared), store, progress=show)
+    experiment = configure.experiment(cfg, shared)
+    return run_experiment(experiment, store, force=bool(cfg.force), progress=show)

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
-from src import provenance
 from src.data import dataset as datasets
 from src.data import sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError
-from src.extract import Extraction, Recipe, extract
+from src.extract import Contents, Extraction, Recipe, extract, read_contents
 from src.head import Examples
 
 log = logging.getLogger(__name__)
@@ -47,14 +46,6 @@ class Material:
         chosen = self.where(part)
         return Examples(self.extraction.features[chosen], self.labels[chosen])
 
-    def digest(self) -> str:
-        """What a result depends on of the data: each clip's name, content, label and group."""
-        lines = [
-            f"{clip.id}\t{content}\t{clip.label}\t{clip.group}"
-            for clip, content in zip(self.dataset.clips, self.extraction.digests, strict=True)
-        ]
-        return provenance.digest("\n".join(sorted(lines)))
-
     def counts(self) -> dict[str, float]:
         """Clips per part, and how many carry each kind of note."""
         parts = Counter(self.parts)
@@ -65,32 +56,45 @@ class Material:
         }
 
 
-def prepare(
-    settings: DatasetSettings,
-    recipe: Recipe,
-    split: Split,
-    *,
-    data: Path,
-    cache: Path,
-    workers: int,
-    progress: Progress,
-) -> Material:
-    """Clips, features and split, each from where it is already known.
+@dataclass(frozen=True)
+class Place:
+    """Where things are on this machine, and how much of it to use; no result depends on it.
 
-    Args:
-        data: folder of all datasets. cache: of features and of what is known of files.
+    Attributes:
+        data: folder of all datasets. cache: of features and of what is known of files. workers: threads.
         progress: given a title, returns what to tell of (done, in all), or None to show nothing.
+    """
+
+    data: Path
+    cache: Path
+    workers: int
+    progress: Progress
+
+
+def list_clips(settings: DatasetSettings, place: Place) -> Contents:
+    """The dataset's clips from whichever source is there, and what their files hold.
+
+    Raises:
+        UserError: the dataset is not there and cannot be made.
+    """
+    title = settings.title
+    told = place.progress(f"{title}: rendering")
+    dataset = sources.obtain(settings, place.data, workers=place.workers, progress=told)
+    if settings.label == "class":
+        dataset = datasets.kept(dataset, settings.keep)
+    return read_contents(dataset, cache=place.cache, workers=place.workers)
+
+
+def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split: Split, place: Place) -> Material:
+    """Features, labels and split of listed clips.
 
     Raises:
         UserError: no usable data; every unusable file is named, unless `dataset.on_error=skip`.
     """
-    title = settings.title
-    dataset = sources.obtain(settings, data, workers=workers, progress=progress(f"{title}: rendering"))
-    if settings.label == "class":
-        dataset = datasets.kept(dataset, settings.keep)
-    extraction = extract(dataset, recipe, cache=cache, workers=workers, progress=progress(f"{title}: features"))
-    _refuse_failures(dataset, extraction, settings)
-    dataset, extraction = _labelled(settings, dataset, extraction)
+    told = place.progress(f"{settings.title}: features")
+    extraction = extract(contents, recipe, cache=place.cache, workers=place.workers, progress=told)
+    _refuse_failures(contents.dataset, extraction, settings)
+    dataset, extraction = _labelled(settings, contents.dataset, extraction)
     parts = split.parts(dataset)
     position = {label: i for i, label in enumerate(dataset.classes)}
     labels = np.array([position[clip.label] for clip in dataset.clips], dtype=np.int64)
@@ -149,7 +153,7 @@ def _warn(dataset: Dataset, parts: Sequence[Part], notes: dict[str, list[str]]) 
         "silent": "silent: nothing to see in them",
         "short": "shorter than dataset.duration",
         "classes without test clips": "classes without test clips: their recall is not available",
-        "groups on both sides": "groups on both sides of the split, which flatters the accuracy; split=grouped parts them",
+        "groups on both sides": "groups on both sides of the split, which flatters it; split=grouped parts them",
     }
     for kind, consequence in consequences.items():
         if notes[kind]:

@@ -32,9 +32,7 @@ def log_results(
     """
     probabilities = head.probabilities(material.extraction.features)
     classes, tested = material.dataset.classes, material.where("test")
-    confusion = metrics.confusion_matrix(
-        material.labels[tested], probabilities.argmax(axis=1)[tested], len(classes)
-    )
+    confusion = metrics.confusion_matrix(material.labels[tested], probabilities.argmax(axis=1)[tested], len(classes))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")

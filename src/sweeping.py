@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -95,7 +96,7 @@ def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) 
     except KeyboardInterrupt:
         _write(folder, JobResult(number, overrides, "interrupted", None, time.monotonic() - start))
         raise
-    except Exception as error:  # noqa: BLE001 - one failed job must stop no other
+    except Exception as error:
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
         if not isinstance(error, UserError):
             log.debug("%s", traceback.format_exc())
@@ -104,10 +105,19 @@ def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) 
     seconds = time.monotonic() - start
     shown = None if outcome is None else asdict(outcome)
     _write(folder, JobResult(number, overrides, reason, shown, seconds))
-    if outcome is not None:
+    if outcome is not None and not outcome.known:
         _remember(Path(cfg.paths.cache), outcome.seconds, seconds)
     _say_job(number, cfg, outcome, reason, seconds, swept)
     if reason is not None and not swept:
+        _current.failed = True
+
+
+def run_single(cfg: DictConfig, function: Callable[[DictConfig], None]) -> None:
+    """Run an action that is no training job; what the person can mend is told without a traceback."""
+    try:
+        function(cfg)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
         _current.failed = True
 
 
@@ -148,8 +158,6 @@ def duration(seconds: float) -> str:
 
 
 def _say(text: str) -> None:
-    import sys
-
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -164,6 +172,11 @@ def _say_job(
         _say(f"{place}{name}: failed: {reason}")
         return
     tags = outcome.tags
+    if outcome.known:
+        name = f"{tags['dataset']} {tags['preprocess']} seed={tags['seed']}"
+        known = f"known, accuracy {outcome.accuracy:.3f} [{tags['origin']}], run {outcome.run_id}"
+        _say(f"{place}{name}: {known} (force=true runs it again)")
+        return
     made = f"{tags['backbone']} ({tags['weights']}), {tags['head']}, {tags['origin']}"
     _say(
         f"{place}{tags['dataset']} {tags['preprocess']} seed={tags['seed']}: accuracy {outcome.accuracy:.3f} on "

@@ -3,10 +3,11 @@
 import hashlib
 import logging
 import os
+import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -74,7 +75,6 @@ class Run:
     run_id: str
     uri: str
     experiment: str
-    _pending: dict[str, float] = field(default_factory=dict)
 
     def log(
         self,
@@ -135,6 +135,28 @@ class Store:
             self.client.set_terminated(run.run_id, status=status)
             raise
         self.client.set_terminated(run.run_id, status="FINISHED")
+
+    def finished(self, identity: str) -> RunRecord | None:
+        """The newest FINISHED run of this identity, or None."""
+        filter_string = f"tags.identity = '{identity}' AND attributes.status = 'FINISHED'"
+        page = self.client.search_runs(
+            [self.experiment_id], filter_string, max_results=1, order_by=["attributes.start_time DESC"]
+        )
+        return _record(page[0]) if page else None
+
+    def artifact(self, run_id: str, name: str) -> bytes:
+        """One artifact's bytes.
+
+        Raises:
+            UserError: the run has no such artifact.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(self.client.download_artifacts(run_id, name, folder)).read_bytes()
+        except (MlflowException, OSError) as error:
+            raise UserError(f"run {run_id}: no artifact {name!r} ({str(error).splitlines()[0]})") from error
 
     def runs(self, filter_string: str = "") -> list[RunRecord]:
         """Every run of the experiment that is not deleted, newest first; `filter_string` as in MLflow's search."""
@@ -198,8 +220,8 @@ def _advice(uri: str, error: Exception) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if uri.startswith("sqlite:///"):
         return (
-            f"{uri.removeprefix('sqlite:///')}: cannot be opened as an MLflow database ({first}). If it is damaged, move "
-            "it away and the next run starts a new one; if it is elsewhere, give tracking.uri=sqlite:///FILE"
+            f"{uri.removeprefix('sqlite:///')}: cannot be opened as an MLflow database ({first}). If it is damaged, "
+            "move it away and the next run starts a new one; if it is elsewhere, give tracking.uri=sqlite:///FILE"
         )
     return (
         f"tracking.uri={_shown(uri)}: the server does not answer as MLflow ({first}). Start it with `make server`, or "
@@ -213,7 +235,7 @@ def _shown(uri: str) -> str:
     return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
 
 
-def _record(run: Any) -> RunRecord:  # noqa: ANN401 - MLflow's entities are untyped
+def _record(run: Any) -> RunRecord:
     return RunRecord(
         run_id=run.info.run_id,
         name=run.info.run_name or "",
@@ -230,8 +252,3 @@ def _record(run: Any) -> RunRecord:  # noqa: ANN401 - MLflow's entities are unty
 def _metric_name(name: str) -> str:
     """MLflow's names hold letters, digits and `_-./: `; anything else becomes an underscore."""
     return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in name)
-
-
-def metric_names(names: Sequence[str]) -> list[str]:
-    """Names as `Run.log` stores them."""
-    return [_metric_name(name) for name in names]

@@ -55,7 +55,7 @@ class Facts:
     """What decoding one clip found, before any preprocessing.
 
     Attributes:
-        sample_rate: in Hz, of the file. channels: of the file. codec: container and encoding, e.g. `MP3/MPEG_LAYER_III`.
+        sample_rate: in Hz; channels: both of the file. codec: container and encoding, e.g. `MP3/MPEG_LAYER_III`.
         duration: seconds of the clip (of the window, where there is one). file_duration: seconds of the file.
         peak: largest magnitude over all channels; rms: root mean square over all channels; full scale is 1.
         clipped: share of the samples at full scale.
@@ -83,6 +83,8 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
         UnreadableAudio: the file cannot be opened or decoded, is empty or truncated, or ends before the window starts.
     """
     try:
+        if path.stat().st_size == 0:
+            raise UnreadableAudio(f"{path}: an empty file")
         with soundfile.SoundFile(path) as file:
             _check_header(path, file)
             rate, codec = file.samplerate, f"{file.format}/{file.subtype}"
@@ -115,7 +117,7 @@ def _check_header(path: Path, file: soundfile.SoundFile) -> None:
             raise UnreadableAudio(f"{path}: truncated, its header promises {claimed} bytes of samples, it holds {held}")
     if file.frames * file.channels * 4 > _LONGEST_BYTES:
         raise UnreadableAudio(
-            f"{path}: its header claims {file.frames / file.samplerate / 3600:.1f} hours; clips are decoded whole, cut it"
+            f"{path}: its header claims {file.frames / file.samplerate / 3600:.1f} hours, too long to be decoded whole"
         )
 
 

@@ -180,9 +180,7 @@ def kept(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
         return dataset
     unknown = [label for label in labels if label not in dataset.classes]
     if unknown or len(set(labels)) < 2:
-        raise UserError(
-            f"dataset.keep: got {list(labels)}; expected two or more of {', '.join(dataset.classes)}"
-        )
+        raise UserError(f"dataset.keep: got {list(labels)}; expected two or more of {', '.join(dataset.classes)}")
     classes = tuple(label for label in dataset.classes if label in labels)
     return replace(dataset, classes=classes, clips=tuple(clip for clip in dataset.clips if clip.label in classes))
 

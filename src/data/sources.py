@@ -41,10 +41,12 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
     where = Path(settings.root)
     if settings.source == "published":
         name = settings.title
-        raise UserError(f"{name}: not downloaded yet; run: python -m src.prepare dataset={name} dataset.source=published")
+        raise UserError(
+            f"{name}: not downloaded yet; run: python -m src.prepare dataset={name} dataset.source=published"
+        )
     raise UserError(
-        f"{where}: {'no class folders' if where.is_dir() else 'no such folder'}; expected {where}/<class>/<audio files> "
-        + (f"for each of {', '.join(settings.classes)}" if settings.classes else "with two or more classes")
+        f"{where}: {'no class folders' if where.is_dir() else 'no such folder'}; expected {where}/<class>/<audio files>"
+        + (f" for each of {', '.join(settings.classes)}" if settings.classes else " with two or more classes")
     )
 
 
@@ -62,7 +64,7 @@ def _rendered(settings: DatasetSettings, data: Path, workers: int, progress: Pro
     from src.data import render
 
     base = settings.base or settings.title
-    if base not in render.NAMES:
+    if base not in render.names():
         return None
     where = rendered_folder(data, settings)
     ready = datasets.prepared(settings, where)

@@ -39,8 +39,8 @@ class Split:
             raise UserError(f"split.name: got {self.name!r}; expected one of {', '.join(RULES)}")
         if self.name == "kfold" and not (self.folds >= 3 and 0 <= self.fold < self.folds):
             raise UserError(
-                f"split.folds={self.folds} split.fold={self.fold}: expected at least 3 folds (one tests, one validates, "
-                "the rest train) and a fold from 0 to folds - 1"
+                f"split.folds={self.folds} split.fold={self.fold}: expected at least 3 folds (one tests, one "
+                "validates, the rest train) and a fold from 0 to folds - 1"
             )
 
     def key(self) -> dict[str, str | int]:
@@ -93,9 +93,7 @@ def hash_part(base: str, name: str) -> Part:
     return "validation" if percentage < 10 else "test" if percentage < 20 else "train"
 
 
-def assign_folds(
-    labels: Sequence[str], units: Sequence[str], *, folds: int, seed: int
-) -> Int64[np.ndarray, " clips"]:
+def assign_folds(labels: Sequence[str], units: Sequence[str], *, folds: int, seed: int) -> Int64[np.ndarray, " clips"]:
     """Fold of each clip: no unit in two folds, every class spread as evenly as the units allow.
 
     Units are placed largest first, each where it leaves the classes most even (greedy; ties fall to the emptiest fold,

@@ -21,12 +21,14 @@ class Waveform:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return self.samples.shape[1] / self.sample_rate
+        return int(self.samples.shape[1]) / self.sample_rate
 
     def mono(self, how: str) -> Float32[np.ndarray, " samples"]:
         """One channel: the mean of all (`mean`), or the first, as the original tool reads it (`left`)."""
         if how == "mean":
-            return self.samples.mean(axis=0, dtype=np.float32)
+            mean: np.ndarray = self.samples.mean(axis=0, dtype=np.float32)
+            return mean
         if how == "left":
-            return self.samples[0]
+            first: np.ndarray = self.samples[0]
+            return first
         raise ValueError(f"mono: got {how!r}; expected 'mean' or 'left'")

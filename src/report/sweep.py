@@ -22,7 +22,12 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
         parts += ["", comparison([result.outcome for result in finished if result.outcome])]
     missing = jobs - len(results)
     failed = len(results) - len(finished)
-    parts += ["", f"{len(finished)} of {jobs} jobs finished" + f", {failed} failed" * bool(failed) + f", {missing} not begun" * bool(missing)]
+    parts += [
+        "",
+        f"{len(finished)} of {jobs} jobs finished"
+        + f", {failed} failed" * bool(failed)
+        + f", {missing} not begun" * bool(missing),
+    ]
     return "\n".join(parts)
 
 
@@ -39,26 +44,32 @@ def comparison(outcomes: Sequence[dict[str, Any]]) -> str:
         interval = wilson(mean(accuracies) * clips, clips)
         spread = f"{100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else "-"
         picture = "" if spectrogram == "none" else f"{spectrogram}, "
-        rows.append(
-            (
-                dataset, preprocess, f"{100 * mean(accuracies):.1f}", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
-                spread, str(len(members)), str(clips), origin, f"{picture}{backbone} ({weights}), {head}, split {split}",
-            )
-        )  # fmt: skip
+        reach = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+        made = f"{picture}{backbone} ({weights}), {head}, split {split}"
+        accuracy = f"{100 * mean(accuracies):.1f}"
+        rows.append((dataset, preprocess, accuracy, reach, spread, str(len(members)), str(clips), origin, made))
     header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "seeds", "test clips", "audio", "made by")
     note = (
         "accuracy: mean over seeds; interval: Wilson on the test clips (seeds repeat them and add none)"
-        + "\nrendered: a synthesised stand-in, not comparable with published numbers" * any(r[7] == "rendered" for r in rows)
+        + "\nrendered: a synthesised stand-in, not comparable with published numbers"
+        * any(r[7] == "rendered" for r in rows)
     )
     return f"{text_table(header, rows)}\n{note}"
 
 
 def _jobs_table(results: "Sequence[JobResult]") -> str:
     rows = []
+    common = set.intersection(*(set(result.overrides) for result in results)) if len(results) > 1 else set()
     for result in results:
+        told = [override for override in result.overrides if override not in common]
         shown = f"{result.outcome['accuracy']:.3f}" if result.outcome else "-"
-        reason = (result.reason or "").splitlines()
-        state = "finished" if result.reason is None else f"failed: {reason[0] if reason else 'no reason given'}"
         run = result.outcome["run_id"] if result.outcome else "-"
-        rows.append((str(result.number + 1), " ".join(result.overrides), shown, f"{result.seconds:.1f}", state, run))
+        row = (str(result.number + 1), " ".join(told), shown, f"{result.seconds:.1f}", _state(result), run)
+        rows.append(row)
     return text_table(("job", "settings", "accuracy", "seconds", "state", "run"), rows)
+
+
+def _state(result: "JobResult") -> str:
+    if result.reason is not None:
+        return f"failed: {(result.reason.splitlines() or ['no reason given'])[0]}"
+    return "known before" if result.outcome and result.outcome["known"] else "finished"

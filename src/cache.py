@@ -1,0 +1,62 @@
+"""The feature cache: `python -m src.cache` shows its size by dataset, `action=prune` makes it smaller."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
+
+from src import entry, sweeping
+from src.errors import UserError
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="cache")
+def main(cfg: DictConfig) -> None:
+    """One action."""
+    sweeping.run_single(cfg, act)
+
+
+def act(cfg: DictConfig) -> None:
+    """List or prune.
+
+    Raises:
+        UserError: an unknown action, or a prune that says nothing of what to prune.
+    """
+    from src.features import listing
+    from src.report.table import text_table
+
+    if cfg.action not in ("list", "prune"):
+        raise UserError(f"action: got {cfg.action!r}; expected list or prune")
+    if cfg.action == "prune" and cfg.of is None and cfg.days is None:
+        raise UserError("action=prune: say what: of=DATASET, days=N (not added to for N days), or both; days=0 is all")
+    folder = Path(str(cfg.paths.cache)) / "features"
+    entries = [entry for entry in listing(folder) if _chosen(entry, cfg)]
+    if cfg.action == "prune":
+        for entry in entries:
+            for path in entry["paths"]:
+                path.unlink(missing_ok=True)
+    rows = [_row(entry) for entry in entries]
+    total = sum(entry["bytes"] for entry in entries) / 1e6
+    done = "removed" if cfg.action == "prune" else "held"
+    header = ("dataset", "backbone", "condition", "clips", "MB", "days since", "recipe")
+    sys.stdout.write((text_table(header, rows) + "\n") * bool(rows) + f"{folder}: {total:.1f} MB {done}\n")
+
+
+def _chosen(entry: dict[str, Any], cfg: DictConfig) -> bool:
+    if cfg.action == "list":
+        return True
+    return cfg.of in (None, entry["dataset"]) and (cfg.days is None or entry["days"] >= float(cfg.days))
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    settings = entry["settings"]
+    backbone = str(settings.get("backbone", {}).get("model", "?"))
+    levels = settings.get("levels_dbfs", [])
+    condition = f"{len(levels)} copies, {min(levels):g} to {max(levels):g} dBFS" if levels else "as recorded"
+    size, days = f"{entry['bytes'] / 1e6:.1f}", f"{entry['days']:.1f}"
+    return (entry["dataset"], backbone, condition, str(entry["clips"]), size, days, entry["recipe"][:12])
+
+
+if __name__ == "__main__":
+    entry.launch(main, sweeping.finish)

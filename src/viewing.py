@@ -1,0 +1,65 @@
+"""One file as the network sees it: its picture and its features, written exactly."""
+
+import csv
+import io
+import logging
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+from omegaconf import DictConfig
+from PIL import Image
+
+from src import configure
+from src.data.audio import decode
+from src.data.index import write_atomically
+from src.errors import UserError
+from src.extract import Timer
+
+log = logging.getLogger(__name__)
+
+
+def show(cfg: DictConfig) -> None:
+    """Write the picture and the features of `cfg.audio` that were asked for.
+
+    Raises:
+        UserError: nothing asked for, a file that is no audio, a place that cannot be written.
+    """
+    picture, features = (None if cfg[key] is None else Path(str(cfg[key])) for key in ("picture", "features"))
+    if picture is None and features is None:
+        raise UserError("show: give picture=OUT.png, features=OUT.csv, or both")
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise UserError(f"picture={picture}: expected a name ending in .png, since the picture is written without loss")
+    audio = Path(str(cfg.audio))
+    settings = configure.plain(cfg)
+    if picture is not None:
+        drawing = configure.drawing(settings)
+        waveform, _ = decode(audio, drawing.window)
+        levels = drawing.picture(waveform)
+        stream = io.BytesIO()
+        Image.fromarray(levels).save(stream, "PNG")
+        _write(picture, stream.getvalue())
+        log.info("%s: %d x %d pixels", picture, levels.shape[1], levels.shape[0])
+    if features is not None:
+        recipe = configure.recipe(settings, Path(str(cfg.paths.tracking)) / "jobs")
+        value, _ = recipe.prepare(audio, Timer())
+        row = recipe.backbone.embed([value])[0]
+        _write(features, features_csv(audio.name, recipe.backbone.feature_names, row).encode())
+        log.info("%s: %d features of %s (%s)", features, len(row), recipe.backbone.name, recipe.backbone.weights)
+
+
+def features_csv(name: str, names: list[str], row: Float32[np.ndarray, " features"]) -> str:
+    """A header and one row: the file, then a named column for each feature, as the shortest text of the same bits."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["file", *names])
+    table.writerow([name, *(str(value) for value in row)])
+    return text.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
