@@ -20,8 +20,8 @@ from src.data.transfer import checksum
 from src.data.unpack import check_readable, unpack
 from src.errors import UserError
 
-# The page is the one that users of the set cite. The file's own address is not confirmed: it is where the author's other
-# sets are attached; the error message names the page.
+# The page is the one that users of the set cite. The file's own address is not confirmed: it is where the author's
+# other sets are attached. A failed download names the page.
 PAGE = "http://anasynth.ircam.fr/home/media/ExtendedBallroom"
 METADATA = "http://anasynth.ircam.fr/home/system/files/attachment_uploads/marchand/private/extendedballroom_v1.1.zip"
 CLIPS = "http://media.ballroomdancers.com/mp3"
