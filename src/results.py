@@ -59,13 +59,18 @@ def log_results(
 
 
 def predictions(material: Material, probabilities: Float32[np.ndarray, "clips classes"]) -> str:
-    """CSV of every clip: clip, group, part, label, predicted, and a probability for each class."""
+    """CSV of every clip: clip, group, part, label, predicted, duration (s), rms (unprocessed), p_<class> for each class."""
     classes = material.dataset.classes
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["clip", "group", "part", "label", "predicted", *(f"p_{name}" for name in classes)])
-    for clip, part, row in zip(material.dataset.clips, material.parts, probabilities, strict=True):
+    table.writerow(
+        ["clip", "group", "part", "label", "predicted", "duration", "rms", *(f"p_{name}" for name in classes)]
+    )
+    every = zip(material.dataset.clips, material.parts, material.extraction.facts, probabilities, strict=True)
+    for clip, part, facts, row in every:
         # repr of a float32 is the shortest text that reads back as the same bits.
         values = [str(value) for value in row]
-        table.writerow([clip.id, clip.group or "", part, clip.label, classes[int(row.argmax())], *values])
+        said = classes[int(row.argmax())]
+        heard = [f"{facts.duration:.3f}", f"{facts.rms:.6f}"]
+        table.writerow([clip.id, clip.group or "", part, clip.label, said, *heard, *values])
     return text.getvalue()
