@@ -133,7 +133,7 @@ class RandomForest:
         log_validation(logger, fitted, validation, step=self.trees)
         return fitted
 
-    def estimator(self, seed: int) -> Any:  # noqa: ANN401 - scikit-learn has no types
+    def estimator(self, seed: int) -> Any:
         """The unfitted scikit-learn forest of a seed."""
         # scikit-learn takes 32 bits; a seed sequence folds any whole number into them
         state = int(np.random.SeedSequence(seed).generate_state(1)[0])
@@ -142,7 +142,7 @@ class RandomForest:
         )
 
 
-def _as_arrays(model: Any, classes: int) -> FittedForest:  # noqa: ANN401 - scikit-learn has no types
+def _as_arrays(model: Any, classes: int) -> FittedForest:
     trees = [estimator.tree_ for estimator in model.estimators_]
     roots = np.cumsum([0] + [tree.node_count for tree in trees[:-1]])
     left = np.concatenate([tree.children_left + root for tree, root in zip(trees, roots, strict=True)])

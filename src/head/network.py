@@ -42,8 +42,9 @@ class Scaling:
         return cls(mean, np.where(constant, np.float32(1), deviation))
 
     def apply(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips features"]:
-        """Scaled features."""
-        scaled: Float32[np.ndarray, "clips features"] = (features - self.mean) / self.deviation
+        """Scaled features, a new array."""
+        scaled: Float32[np.ndarray, "clips features"] = features - self.mean
+        scaled /= self.deviation
         return scaled
 
 

@@ -59,8 +59,9 @@ class Recipe:
         )
         training.train_layers(
             layers,
-            Examples(scaling.apply(train.features), train.labels),
-            Examples(scaling.apply(validation.features), validation.labels),
+            # copies, as torch wants arrays that it may write to
+            Examples(scaling.apply(train.features), train.labels.copy()),
+            Examples(scaling.apply(validation.features), validation.labels.copy()),
             BalancedDraws(train.labels, batch_size=trainer.batch_size, rng=random.draws),
             learning_rate=self.learning_rate,
             trainer=trainer,

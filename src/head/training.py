@@ -111,7 +111,8 @@ class Classifier(pl.LightningModule):
         for batch, answers in zip(block, labels[block], strict=True):
             total += step(self.layers, optimizer, clips.index_select(0, batch), answers)
         self.train_loss = float(total) / len(block)
-        if not math.isfinite(self.train_loss):
+        # the loss of the last step was taken before its update
+        if not math.isfinite(self.train_loss) or not all(bool(values.isfinite().all()) for values in self.parameters()):
             raise UserError(
                 f"head.learning_rate={self.learning_rate:g}: the loss was no longer finite by step {self.global_step}. "
                 f"The largest feature is {float(clips.abs().max()):.3g}; plain SGD needs values near 1. "
@@ -175,9 +176,9 @@ class BorrowedLogger(Logger):
         return "borrowed"
 
     @property
-    def version(self) -> int:
-        """Required by Lightning."""
-        return 0
+    def version(self) -> str:
+        """Required by Lightning; empty, so that the progress bar shows none."""
+        return ""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Passed on."""

@@ -52,6 +52,24 @@ def test_the_fit_is_the_plain_loop():
     np.testing.assert_allclose(fitted.biases[0], bias, rtol=0, atol=2e-6)
 
 
+def test_lightning_changes_no_bit_of_the_same_operations():
+    random = Randomness.from_seed(4)
+    layer = torch.nn.Linear(8, 3)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(truncated_normal((3, 8), std=0.001, rng=random.weights)))
+        layer.bias.zero_()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
+    features, labels = torch.from_numpy(TRAIN.features), torch.from_numpy(TRAIN.labels)
+    for batch in torch.from_numpy(BalancedDraws(TRAIN.labels, batch_size=10, rng=random.draws).take(40)):
+        loss = functional.cross_entropy(layer(features[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    fitted = fit(seed=4)
+    assert np.array_equal(fitted.weights[0], layer.weight.detach().numpy())
+    assert np.array_equal(fitted.biases[0], layer.bias.detach().numpy())
+
+
 def test_it_learns():
     far = clouds([40, 4, 40], distance=6)
     held_out = clouds([50, 50, 50], distance=6, seed=1)
@@ -85,6 +103,12 @@ def test_a_fit_leaves_the_process_as_it_was(capfd, caplog, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
+
+
+def test_read_only_arrays_are_enough():
+    locked = Examples(TRAIN.features.copy(), TRAIN.labels.copy())
+    locked.features.flags.writeable = locked.labels.flags.writeable = False
+    assert same_tensors(fit(train=locked, validation=locked), fit())
 
 
 def test_standardising_makes_the_scale_of_a_feature_irrelevant():
@@ -158,6 +182,16 @@ def test_the_curve_is_logged_at_optimiser_steps_and_after_the_last():
     assert losses[0] == pytest.approx(np.log(3), rel=0.1)
 
 
+def test_the_run_is_not_ended_with_the_fit():
+    class Run(Recorder):
+        def finalize(self, status):
+            raise AssertionError("the caller still has test metrics to log")
+
+    run = Run()
+    fit(logger=run)
+    assert len(run.points) == 4
+
+
 def test_the_train_loss_is_the_mean_since_the_last_point():
     each, both = Recorder(), Recorder()
     fit(trainer=short(2, validate_every=1), logger=each)
@@ -171,6 +205,9 @@ def test_too_large_features_say_the_way_out():
     huge = Examples(TRAIN.features * np.float32(1e30), TRAIN.labels)
     with pytest.raises(UserError, match=r"no longer finite by step \d+.*Set head.standardize=true"):
         fit(train=huge)
+    # only the last update overflows, after the last finite loss
+    with pytest.raises(UserError, match=r"no longer finite by step 1\."):
+        fit(replace(HEAD, learning_rate=3e38, weight_std=0.0), huge, trainer=short(1))
 
 
 def test_unusable_clips_are_refused():
