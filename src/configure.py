@@ -20,9 +20,9 @@ from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.errors import UserError
 from src.experiment import Experiment, Paths
-from src.extract import Drawing, Recipe
 from src.head import Head, Trainer, resolve_standardize
 from src.preprocess import Preprocess
+from src.recipe import Drawing, Recipe
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 from src import provenance
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
-from src.extract import Recipe
 from src.features import digest_of
 from src.head import Head, Trainer
 from src.material import Material, Place, Progress, list_clips, prepare
+from src.recipe import Recipe
 from src.results import log_results
 from src.tracking import RunRecord, Store, flat
 

@@ -1,29 +1,22 @@
 """From clips to a feature matrix: what the cache lacks is computed by every core and kept batch by batch."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TypeVar
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
-from src import provenance
-from src.backbone import Backbone
-from src.data.audio import Facts, UnreadableAudio, Window, decode
-from src.data.clip import Clip, Dataset
+from src.contents import Contents
+from src.data.audio import Facts, UnreadableAudio
+from src.data.clip import Clip
 from src.data.index import AudioIndex
-from src.data.waveform import Waveform
-from src.features import FEATURE_VERSION, FeatureCache, Row
-from src.preprocess import Preprocess
-from src.spectrogram import Spectrogram
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from src.features import FeatureCache, Row
+from src.recipe import Recipe, Timer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,90 +25,6 @@ Progress = Callable[[int, int], None]
 
 _BATCH = 32
 _BATCH_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How a waveform becomes a picture."""
-
-    window: Window
-    mono: str
-    preprocess: Preprocess
-    spectrogram: Spectrogram
-
-    def picture(self, waveform: Waveform) -> UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]:
-        """The 8-bit picture, highest band on top, before it is squashed to a network's size."""
-        processed = self.preprocess(waveform)
-        return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How one file becomes features: the part of an experiment that the cache is keyed by."""
-
-    drawing: Drawing
-    backbone: Backbone
-
-    @property
-    def window(self) -> Window:
-        """The clip within each file."""
-        return self.drawing.window
-
-    def key(self) -> dict[str, Any]:
-        """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
-        key: dict[str, Any] = {
-            "version": FEATURE_VERSION,
-            "window": self.window.key(),
-            "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
-            "backbone": self.backbone.identity,
-        }
-        if self.backbone.input == "picture":
-            spectrogram = cast("DataclassInstance", self.drawing.spectrogram)
-            described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
-            key |= {"mono": self.drawing.mono, "spectrogram": described}
-        return key
-
-    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
-        """One clip up to the backbone's input; every stage's seconds go to `timer`.
-
-        Raises:
-            UnreadableAudio: as `decode`.
-        """
-        with timer("decode"):
-            waveform, facts = decode(path, self.window)
-        with timer("picture"):
-            if self.backbone.input == "waveform":
-                return self.backbone.prepare(self.drawing.preprocess(waveform)), facts
-            return self.backbone.prepare(self.drawing.picture(waveform)), facts
-
-
-class Timer:
-    """Seconds per stage, summed over threads."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.seconds: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, stage: str) -> "_Stage":
-        """A context whose duration is added to `stage`."""
-        return _Stage(self, stage)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Add to a stage."""
-        with self._lock:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-
-class _Stage:
-    def __init__(self, timer: Timer, stage: str) -> None:
-        self._timer, self._stage = timer, stage
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.add(self._stage, time.perf_counter() - self._start)
 
 
 @dataclass
@@ -144,50 +53,6 @@ class Extraction:
             digests=[self.digests[i] for i in positions],
             facts=[self.facts[i] for i in positions],
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Contents:
-    """What a dataset's files hold, before any is decoded.
-
-    Attributes:
-        digests: SHA-256 of each clip's file by clip id. failed: message for each file that cannot be read.
-    """
-
-    dataset: Dataset
-    index: AudioIndex
-    digests: dict[str, str]
-    failed: dict[str, str]
-
-    def digest(self) -> str:
-        """What a result depends on of the data: each clip's name, content and group."""
-        lines = (f"{clip.id}\t{self.digests.get(clip.id)}\t{clip.label}\t{clip.group}" for clip in self.dataset.clips)
-        return provenance.digest("\n".join(sorted(lines)))
-
-
-def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
-    """Digest every file; those unchanged since last time are not read.
-
-    Args:
-        cache: folder of the feature cache and of what is known of files. workers: threads.
-    """
-    index = AudioIndex(cache / "index", dataset.root)
-
-    def one(clip: Clip) -> str | OSError:
-        try:
-            return index.digest(clip.path)
-        except OSError as error:
-            return error
-
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(zip(dataset.clips, pool.map(one, dataset.clips), strict=True))
-    index.save()
-    return Contents(
-        dataset,
-        index,
-        digests={clip.id: digest for clip, digest in found if isinstance(digest, str)},
-        failed={c.id: f"{c.path}: cannot be read ({e.strerror})" for c, e in found if isinstance(e, OSError)},
-    )
 
 
 def extract(

@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from src.contents import Contents, read_contents
 from src.data import dataset as datasets
 from src.data import sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError
-from src.extract import Contents, Extraction, Recipe, extract, read_contents
+from src.extract import Extraction, extract
 from src.head import Examples
+from src.recipe import Recipe
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], Callable[[int, int], None] | None]

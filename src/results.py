@@ -59,7 +59,7 @@ def log_results(
 
 
 def predictions(material: Material, probabilities: Float32[np.ndarray, "clips classes"]) -> str:
-    """CSV of every clip: clip, group, part, label, predicted, duration (s), rms (unprocessed), p_<class> for each class."""
+    """CSV of every clip: clip, group, part, label, predicted, duration (s), rms as recorded, p_<class> of each."""
     classes = material.dataset.classes
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -70,11 +70,11 @@ class SweepCallback(Callback):
         _current.cache = Path(config.paths.cache)
         rates = _rates(_current.cache)
         about = jobs * rates["job"] + feature_sets * rates["features"]
-        logging.getLogger("src").setLevel(logging.INFO)
-        _say(
-            f"{jobs} jobs, {feature_sets} set{'s' * (feature_sets > 1)} of features: about {duration(about)}, "
-            f"less where features are cached. Each job's log: {_current.folder}/<number>/job.log"
-        )
+        ahead = f"{jobs} jobs"
+        if config.hydra.job.name == "train":
+            ahead += f", {feature_sets} set{'s' * (feature_sets > 1)} of features: about {duration(about)}, less where "
+            ahead += "features are cached or runs are known"
+        _say(f"{ahead}. Each job's log: {_current.folder}/<number>/job.log")
 
 
 def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) -> None:
@@ -114,11 +114,16 @@ def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) 
 
 def run_single(cfg: DictConfig, function: Callable[[DictConfig], None]) -> None:
     """Run an action that is no training job; what the person can mend is told without a traceback."""
+    hydra, reason, start = HydraConfig.get(), None, time.monotonic()
     try:
         function(cfg)
     except UserError as error:
-        sys.stderr.write(f"{error}\n")
+        reason = str(error)
+        sys.stderr.write(f"{reason}\n")
         _current.failed = True
+    if hydra.mode == RunMode.MULTIRUN:
+        result = JobResult(int(hydra.job.num), list(hydra.overrides.task), reason, None, time.monotonic() - start)
+        _write(Path(hydra.runtime.output_dir), result)
 
 
 def finish() -> bool:

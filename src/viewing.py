@@ -14,7 +14,7 @@ from src import configure
 from src.data.audio import decode
 from src.data.index import write_atomically
 from src.errors import UserError
-from src.extract import Timer
+from src.recipe import Timer
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from src.data.clip import Clip
+from src.data.index import write_atomically
 from src.errors import UserError
 
 NAME = "manifest.json"
@@ -26,6 +27,11 @@ def read(folder: Path) -> dict[str, Any] | None:
     if not isinstance(content, dict) or not isinstance(content.get("clips"), list):
         raise UserError(f"{path}: not a manifest of clips; delete the folder and prepare the dataset again")
     return content
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write a manifest, whole or not at all."""
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
 
 
 def clips(folder: Path, content: dict[str, Any]) -> list[Clip]:

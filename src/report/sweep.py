@@ -18,7 +18,7 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
     """What a person reads when a sweep ends, finished or not."""
     finished = [result for result in results if result.reason is None]
     parts = ["", _jobs_table(results)]
-    if finished:
+    if any(result.outcome for result in finished):
         parts += ["", comparison([result.outcome for result in finished if result.outcome])]
     missing = jobs - len(results)
     failed = len(results) - len(finished)

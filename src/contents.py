@@ -1,0 +1,53 @@
+"""What the files of a dataset hold, by digest, before any is decoded."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from src import provenance
+from src.data.clip import Clip, Dataset
+from src.data.index import AudioIndex
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a dataset's files hold, before any is decoded.
+
+    Attributes:
+        digests: SHA-256 of each clip's file by clip id. failed: message for each file that cannot be read.
+    """
+
+    dataset: Dataset
+    index: AudioIndex
+    digests: dict[str, str]
+    failed: dict[str, str]
+
+    def digest(self) -> str:
+        """What a result depends on of the data: each clip's name, content and group."""
+        lines = (f"{clip.id}\t{self.digests.get(clip.id)}\t{clip.label}\t{clip.group}" for clip in self.dataset.clips)
+        return provenance.digest("\n".join(sorted(lines)))
+
+
+def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
+    """Digest every file; those unchanged since last time are not read.
+
+    Args:
+        cache: folder of the feature cache and of what is known of files. workers: threads.
+    """
+    index = AudioIndex(cache / "index", dataset.root)
+
+    def one(clip: Clip) -> str | OSError:
+        try:
+            return index.digest(clip.path)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(zip(dataset.clips, pool.map(one, dataset.clips), strict=True))
+    index.save()
+    return Contents(
+        dataset,
+        index,
+        digests={clip.id: digest for clip, digest in found if isinstance(digest, str)},
+        failed={c.id: f"{c.path}: cannot be read ({e.strerror})" for c, e in found if isinstance(e, OSError)},
+    )

@@ -1,0 +1,118 @@
+"""A dataset made ready: found, fetched or rendered, listed in a manifest, and audited where asked."""
+
+import logging
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src import configure
+from src.console import progress_bar
+from src.contents import Contents, read_contents
+from src.data import dataset as datasets
+from src.data import manifest, published, sources
+from src.data.clip import Dataset
+from src.data.dataset import DatasetSettings
+from src.errors import UserError
+from src.experiment import Paths
+
+log = logging.getLogger(__name__)
+
+
+def make_ready(cfg: DictConfig) -> None:
+    """Find, fetch or render the dataset of a configuration, write its manifest, say what was done.
+
+    Raises:
+        UserError: the source asked for cannot be had.
+    """
+    settings = configure.build("dataset", configure.plain_group(cfg, "dataset"), DatasetSettings)
+    paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
+    workers = configure.workers(cfg.workers)
+    data = Path(paths.data)
+    fetched = replace(settings, source=_fetched(settings, data, allow_missing=bool(cfg.allow_missing)))
+    show = progress_bar(f"{settings.title}: rendering") if cfg.progress else None
+    dataset = sources.obtain(fetched, data, workers=workers, progress=show)
+    contents = read_contents(dataset, cache=Path(paths.cache), workers=workers)
+    listed = data / ".manifests" / f"{settings.title}.json"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write(listed, _manifest(settings, contents))
+    sys.stdout.write(describe(dataset) + f"\n  manifest: {listed}\n")
+    if cfg.audit:
+        from src.auditing import audit_dataset
+
+        audit_dataset(cfg, dataset, settings)
+
+
+def _fetched(settings: DatasetSettings, data: Path, *, allow_missing: bool) -> str:
+    """The source that will serve; a publication is downloaded where it is the first to be had."""
+    name = settings.base or settings.title
+    wanted = settings.source in ("auto", "published") and name in published.NAMES
+    if not wanted or (settings.source == "auto" and datasets.recordings(settings) is not None):
+        return settings.source
+    where = sources.published_folder(data, name)
+    if manifest.read(where) is not None:
+        return "published"
+    try:
+        published.fetch(name, data / ".downloads", where, progress=_Transfer(), allow_missing=allow_missing)
+    except UserError as error:
+        if settings.source == "published":
+            raise
+        log.warning("%s: the publication cannot be had, a stand-in is rendered instead.\n%s", settings.title, error)
+        return "rendered"
+    return "published"
+
+
+class _Transfer:
+    """Progress of a download: a bar for each thing that is fetched."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if total:
+            self._bars.setdefault(what, progress_bar(what))(done, total)
+
+
+def describe(dataset: Dataset) -> str:
+    """Where a dataset comes from and how many clips each class has, for a person."""
+    counts = Counter(clip.label for clip in dataset.clips)
+    groups = {clip.group for clip in dataset.clips} - {None}
+    lines = [
+        f"{dataset.name}: {dataset.origin}, {len(dataset.clips)} clips in {dataset.root}",
+        "  classes: " + ", ".join(f"{label} {counts[label]}" for label in dataset.classes),
+        f"  made by: {dataset.provenance}",
+        f"  groups: {len(groups) or 'not known (dataset.group_pattern)'}",
+    ]
+    return "\n".join(lines + [f"  note: {note}" for note in dataset.notes])
+
+
+def _manifest(settings: DatasetSettings, contents: Contents) -> dict[str, Any]:
+    dataset = contents.dataset
+    known = manifest.read(dataset.root) or {"clips": []}
+    durations = {entry["file"]: entry.get("duration") for entry in known["clips"]}
+    clips = [
+        {
+            "file": clip.path.relative_to(dataset.root).as_posix(),
+            "label": clip.label,
+            "group": clip.group,
+            "source": clip.source or dataset.provenance,
+            "licence": clip.licence,
+            "duration": durations.get(clip.path.relative_to(dataset.root).as_posix()) or _duration(clip.path),
+            "digest": contents.digests.get(clip.id),
+        }
+        for clip in dataset.clips
+    ]
+    head = {"dataset": settings.title, "origin": dataset.origin, "provenance": dataset.provenance}
+    return {**head, "root": str(dataset.root), "notes": list(dataset.notes), "clips": clips}
+
+
+def _duration(path: Path) -> float | None:
+    import soundfile
+
+    try:
+        return round(float(soundfile.info(path).duration), 3)
+    except (soundfile.LibsndfileError, OSError):
+        return None

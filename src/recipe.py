@@ -1,0 +1,104 @@
+"""How one file becomes features: everything between a path and the backbone's input."""
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from jaxtyping import UInt8
+
+from src.backbone import Backbone
+from src.data.audio import Facts, Window, decode
+from src.data.waveform import Waveform
+from src.features import FEATURE_VERSION
+from src.preprocess import Preprocess
+from src.spectrogram import Spectrogram
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a waveform becomes a picture."""
+
+    window: Window
+    mono: str
+    preprocess: Preprocess
+    spectrogram: Spectrogram
+
+    def picture(self, waveform: Waveform) -> UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]:
+        """The 8-bit picture, highest band on top, before it is squashed to a network's size."""
+        processed = self.preprocess(waveform)
+        return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one file becomes features: the part of an experiment that the cache is keyed by."""
+
+    drawing: Drawing
+    backbone: Backbone
+
+    @property
+    def window(self) -> Window:
+        """The clip within each file."""
+        return self.drawing.window
+
+    def key(self) -> dict[str, Any]:
+        """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
+        key: dict[str, Any] = {
+            "version": FEATURE_VERSION,
+            "window": self.window.key(),
+            "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
+            "backbone": self.backbone.identity,
+        }
+        if self.backbone.input == "picture":
+            spectrogram = cast("DataclassInstance", self.drawing.spectrogram)
+            described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
+            key |= {"mono": self.drawing.mono, "spectrogram": described}
+        return key
+
+    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
+        """One clip up to the backbone's input; every stage's seconds go to `timer`.
+
+        Raises:
+            UnreadableAudio: as `decode`.
+        """
+        with timer("decode"):
+            waveform, facts = decode(path, self.window)
+        with timer("picture"):
+            if self.backbone.input == "waveform":
+                return self.backbone.prepare(self.drawing.preprocess(waveform)), facts
+            return self.backbone.prepare(self.drawing.picture(waveform)), facts
+
+
+class Timer:
+    """Seconds per stage, summed over threads."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, stage: str) -> "_Stage":
+        """A context whose duration is added to `stage`."""
+        return _Stage(self, stage)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add to a stage."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+class _Stage:
+    def __init__(self, timer: Timer, stage: str) -> None:
+        self._timer, self._stage = timer, stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.add(self._stage, time.perf_counter() - self._start)
