@@ -1,10 +1,11 @@
 """How every entry point starts and ends: overrides that parse, errors a person can read, an honest exit status."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable
 from types import FrameType
+
+from src import helping
 
 _NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
 
@@ -19,7 +20,7 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     Raises:
         SystemExit: 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
     """
-    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    helping.register()
     _check_overrides(sys.argv[1:])
     signal.signal(signal.SIGTERM, _terminate)
     status = 0
