@@ -1,5 +1,6 @@
 """Decoding: one file to one waveform, and what is worth knowing about it."""
 
+import io
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from src.data.lossy import mp3_with_length, ogg_is_cut
 from src.data.waveform import Waveform
 from src.errors import UserError
 
@@ -16,6 +18,8 @@ _LONGEST_BYTES = 8 << 30
 _SIZE_CLAIM = re.compile(r"(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)")
 # Encoders that write to a pipe cannot go back to fill in the size and leave the largest number there.
 _STREAMED_SIZE = 0x7FFF0000
+# What libsndfile makes of a FLAC file that was written to a pipe; it cannot be read piece by piece.
+_UNKNOWN_FRAMES = 2**63 - 1
 # A lossy stream's declared length may count encoder delay that its decoder drops: two MPEG frames.
 _LOSSY_SLACK = {"MP3/MPEG_LAYER_III": 2304}
 
@@ -85,55 +89,51 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
     try:
         if path.stat().st_size == 0:
             raise UnreadableAudio(f"{path}: an empty file")
-        with soundfile.SoundFile(path) as file:
+        with _opened(path) as file:
             _check_header(path, file)
-            rate, codec = file.samplerate, f"{file.format}/{file.subtype}"
+            rate, frames, codec = file.samplerate, file.frames, f"{file.format}/{file.subtype}"
             first = round(window.start * rate)
-            wanted = file.frames - first if window.duration is None else round(window.duration * rate)
-            wanted = max(min(wanted, file.frames - first), 0)
-            file.seek(min(first, file.frames))
+            wanted = frames if window.duration is None else round(window.duration * rate)
+            wanted = max(min(wanted, frames - first), 0)
+            file.seek(min(first, frames))
             samples = file.read(wanted, dtype="float32", always_2d=True).T
-            declared = file.frames if _states_length(path, file.format) else first + samples.shape[1]
     except (soundfile.LibsndfileError, OSError) as error:
         raise UnreadableAudio(f"{path}: not readable as audio ({_reason(error)})") from error
     if samples.shape[1] == 0:
         raise UnreadableAudio(
-            f"{path}: lasts {declared / rate:.2f} s, nothing is left from dataset.start={window.start:g} s on"
+            f"{path}: lasts {frames / rate:.2f} s, nothing is left from dataset.start={window.start:g} s on"
         )
-    if samples.shape[1] < min(wanted, declared - first) - _LOSSY_SLACK.get(codec, 0):
+    if samples.shape[1] < wanted - _LOSSY_SLACK.get(codec, 0):
         raise UnreadableAudio(f"{path}: truncated, {samples.shape[1]} of {wanted} samples could be decoded")
     if not np.isfinite(samples).all():
         raise UnreadableAudio(f"{path}: holds samples that are not numbers (NaN or infinity)")
     waveform = Waveform(np.ascontiguousarray(samples), rate)
-    return _resampled(waveform, window.sample_rate), _facts(waveform, codec, declared / rate)
+    return _resampled(waveform, window.sample_rate), _facts(waveform, codec, frames / rate)
+
+
+def _opened(path: Path) -> soundfile.SoundFile:
+    file = soundfile.SoundFile(path)
+    if file.format == "MP3" and (measured := mp3_with_length(path)) is not None:
+        file.close()
+        return soundfile.SoundFile(io.BytesIO(measured))
+    return file
 
 
 def _check_header(path: Path, file: soundfile.SoundFile) -> None:
+    if file.format == "OGG" and ogg_is_cut(path):
+        raise UnreadableAudio(f"{path}: truncated, it ends inside a page")
     if file.frames == 0:
         raise UnreadableAudio(f"{path}: holds no samples")
     # libsndfile cuts a header's claim down to the bytes that are there and says so only in its log.
     for claimed, held in _SIZE_CLAIM.findall(file.extra_info):
         if int(held) < int(claimed) < _STREAMED_SIZE:
             raise UnreadableAudio(f"{path}: truncated, its header promises {claimed} bytes of samples, it holds {held}")
+    if file.frames == _UNKNOWN_FRAMES:
+        raise UnreadableAudio(f"{path}: its header does not say how long it is; write it again from its samples")
     if file.frames * file.channels * 4 > _LONGEST_BYTES:
         raise UnreadableAudio(
             f"{path}: its header claims {file.frames / file.samplerate / 3600:.1f} hours, too long to be decoded whole"
         )
-
-
-def _states_length(path: Path, container: str) -> bool:
-    """Whether the header's number of samples is a statement; an MP3 without a Xing or Info frame has only a guess."""
-    if container != "MP3":
-        return True
-    with path.open("rb") as file:
-        tag = file.read(10)
-        if tag[:3] == b"ID3":
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(tag[6:10], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size)
-        else:
-            file.seek(0)
-        beginning = file.read(4096)
-    return b"Xing" in beginning or b"Info" in beginning
 
 
 def _facts(waveform: Waveform, codec: str, file_duration: float) -> Facts:
@@ -162,4 +162,6 @@ def _resampled(waveform: Waveform, rate: int | None) -> Waveform:
 
 
 def _reason(error: Exception) -> str:
+    if "possibly a pipe" in str(error):  # what libsndfile calls an MP3 without a frame of sound
+        return "no MPEG audio found"
     return getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)

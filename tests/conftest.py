@@ -1,0 +1,239 @@
+"""Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from filelock import FileLock
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# 16 numbers a picture and 20 steps: a whole job costs what its libraries cost.
+TINY = (
+    "backbone=pixels",
+    "backbone.rows=4",
+    "backbone.columns=4",
+    "spectrogram=waveform",
+    "trainer.max_steps=20",
+    "trainer.validate_every=10",
+    "split=stratified",
+    "progress=false",
+    "workers=2",
+)
+
+
+def make_tone(
+    hz: float = 440.0,
+    seconds: float = 0.5,
+    rate: int = 8000,
+    *,
+    channels: int = 1,
+    amplitude: float = 0.5,
+    noise: float = 0.0,
+    seed: int = 0,
+) -> np.ndarray:
+    """A sine with white noise, float32 (samples, channels); channel k is 2^-k of the first."""
+    count = round(seconds * rate)
+    wave = amplitude * np.sin(2 * np.pi * hz * np.arange(count) / rate)
+    wave += noise * np.random.default_rng(seed).standard_normal(count)
+    return (wave[:, None] * 0.5 ** np.arange(channels)).astype(np.float32)
+
+
+def make_clips(
+    folder: Path,
+    classes: Sequence[str],
+    n: int,
+    *,
+    seconds: float = 0.1,
+    rate: int = 8000,
+    names: Callable[[int], str] = "{:02d}".format,
+    suffix: str = ".wav",
+) -> list[Path]:
+    """`folder/<class>/<name><suffix>`: n distinct noisy tones a class, each class an octave and 6 dB from the last."""
+    written = []
+    for c, label in enumerate(classes):
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            path = folder / label / f"{names(i)}{suffix}"
+            sound = make_tone(
+                110 * 2.0**c * (1 + i / 50), seconds, rate, amplitude=0.4 / 2**c, noise=0.01, seed=1000 * c + i
+            )
+            soundfile.write(path, sound, rate)
+            written.append(path)
+    return written
+
+
+@pytest.fixture(scope="session")
+def tone() -> Callable[..., np.ndarray]:
+    """`tone(hz, seconds, rate, channels=, amplitude=, noise=, seed=)`: float32 (samples, channels)."""
+    return make_tone
+
+
+@pytest.fixture(scope="session")
+def write_clips() -> Callable[..., list[Path]]:
+    """`write_clips(folder, classes, n, seconds=, rate=, names=, suffix=)`: the files written."""
+    return make_clips
+
+
+def environment() -> dict[str, str]:
+    """Of a command: no network, one thread, this very code."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "HYDRA", "COV"))}
+    return inherited | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+def command(args: Sequence[str], module: str = "src.train") -> list[str]:
+    """What a person would type."""
+    return [sys.executable, "-m", module, *args]
+
+
+@pytest.fixture(scope="session")
+def run_train() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_train(args, cwd, module="src.train")`: a real process in `cwd`, where its data, cache and runs lie.
+
+    Nothing is added to `args`: give `*TINY` (from the fixture `tiny`) for a job that takes no time.
+    """
+
+    def run(args: Sequence[str], cwd: Path, module: str = "src.train") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(args, module), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=170, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Overrides that make any job small."""
+    return TINY
+
+
+@dataclass
+class Started:
+    """A command under way, and what it has said so far."""
+
+    process: subprocess.Popen[str]
+    said: list[str] = field(default_factory=list)
+
+    def until(self, text: str, seconds: float = 120) -> None:
+        """Wait for a line with `text` on either stream."""
+        self.wait_for(lambda: any(text in line for line in self.said), seconds)
+
+    def wait_for(self, happened: Callable[[], bool], seconds: float = 120) -> None:
+        """Wait for something while the command runs."""
+        end = time.monotonic() + seconds
+        while not happened():
+            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.output}"
+            assert time.monotonic() < end, f"not within {seconds} s: {self.output}"
+            time.sleep(0.02)
+
+    def stop(self, number: signal.Signals) -> int:
+        """Send a signal; the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    @property
+    def output(self) -> str:
+        """Both streams."""
+        return "".join(self.said)
+
+
+@pytest.fixture
+def start_train() -> Iterator[Callable[..., Started]]:
+    """As `run_train`, but returns at once; what still runs at the end of the test is killed."""
+    started: list[Started] = []
+
+    def start(args: Sequence[str], cwd: Path, module: str = "src.train", program: str | None = None) -> Started:
+        words = command(args, module) if program is None else [sys.executable, "-c", program, *args]
+        process = subprocess.Popen(
+            words, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        here = Started(process)
+        stream = process.stdout
+        assert stream is not None
+        threading.Thread(target=lambda: here.said.extend(iter(stream.readline, "")), daemon=True).start()
+        started.append(here)
+        return here
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait()
+        if one.process.stdout is not None:
+            one.process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def compose() -> Callable[..., Any]:
+    """`compose(overrides, config="config")`: the configuration as `python -m src.train` would have it."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    def composed(overrides: Sequence[str], config: str = "config") -> Any:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            return hydra_compose(config, list(overrides))
+
+    return composed
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one embedded MLflow database; its creation costs more than many runs."""
+    return tmp_path_factory.mktemp("tracking")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Experiments in this process, in one folder.
+
+    Attributes:
+        folder: holds data/, cache/ and weights/. experiment: of MLflow, apart from that of other tests.
+    """
+
+    folder: Path
+    tracking: Path
+    experiment: str
+    compose: Callable[..., Any]
+
+    def overrides(self, *more: str) -> list[str]:
+        """The tiny settings, everything in this folder."""
+        places = [f"paths.{key}='{self.folder / key}'" for key in ("data", "cache", "weights")]
+        runs = [f"paths.tracking='{self.tracking}'", f"tracking.experiment={self.experiment}"]
+        return [*TINY, *places, *runs, *more]
+
+    def configured(self, *more: str) -> Any:
+        """The Experiment of some settings."""
+        from src import configure
+
+        return configure.experiment(self.compose(self.overrides(*more)), self.folder / "decision")
+
+    def store(self) -> Any:
+        """Where its runs are."""
+        from src import configure
+        from src.tracking import Store
+
+        return Store(*configure.tracking(self.compose(self.overrides("dataset=genre"))))
+
+    def run(self, *more: str, force: bool = False, **changes: Any) -> Any:
+        """The Outcome of one job; `changes` replace fields of the Experiment."""
+        from src.experiment import run_experiment
+
+        experiment = replace(self.configured(*more), **changes)
+        return run_experiment(experiment, self.store(), force=force, progress=lambda _: None)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, database: Path, compose: Callable[..., Any], request: pytest.FixtureRequest) -> Bench:
+    """Experiments in `tmp_path`; give `dataset=folder dataset.root=...`."""
+    with FileLock(database / ".tests"):
+        return Bench(tmp_path, database, request.node.name.replace("[", "-").replace("]", "")[:60], compose)
