@@ -57,13 +57,14 @@ def scan(folder: Path, label: str, group_pattern: str | None) -> tuple[list[Clip
         UserError: a path does not match `dataset.group_pattern`.
     """
     clips, others = [], []
+    heading = unicodedata.normalize("NFC", folder.name)
     for path in sorted(_files(folder)):
         if path.suffix.lower() not in EXTENSIONS:
             others.append(path)
             continue
-        inside = path.relative_to(folder).as_posix()
-        name = unicodedata.normalize("NFC", f"{label}/{inside[: -len(path.suffix)]}")
-        clips.append(Clip(path, label, name, _group(f"{folder.name}/{inside}", group_pattern)))
+        inside = unicodedata.normalize("NFC", path.relative_to(folder).as_posix())
+        name = f"{label}/{inside[: -len(path.suffix)]}"
+        clips.append(Clip(path, label, name, _group(f"{heading}/{inside}", group_pattern)))
     return clips, others
 
 
