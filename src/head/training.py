@@ -1,7 +1,7 @@
 """Softmax layers trained by plain SGD inside Lightning, many steps per Lightning batch."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -36,8 +36,7 @@ class Layers(nn.Module):
 
     def __init__(self, start: list[Layer], *, activation: str, dropout: float, dropout_seed: int) -> None:
         super().__init__()
-        self.weights = nn.ParameterList([torch.from_numpy(weight.copy()) for weight, _ in start])
-        self.biases = nn.ParameterList([torch.from_numpy(bias.copy()) for _, bias in start])
+        self.stack = nn.ModuleList(_layer(weight, bias) for weight, bias in start)
         self.activation = TORCH_ACTIVATIONS[activation]
         self.keep = 1 - dropout
         self.dropout_seed = dropout_seed
@@ -45,12 +44,9 @@ class Layers(nn.Module):
 
     def forward(self, features: Float32[Tensor, "batch features"]) -> Float32[Tensor, "batch classes"]:
         """Logits."""
-        last = len(self.weights) - 1
         values = features
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            values = functional.linear(values, weight, bias)
-            if layer < last:
-                values = self._drop(self.activation(values))
+        for number, layer in enumerate(self.stack):
+            values = layer(self._drop(self.activation(values)) if number else values)
         return values
 
     def _drop(self, values: Float32[Tensor, "batch units"]) -> Float32[Tensor, "batch units"]:
@@ -64,8 +60,17 @@ class Layers(nn.Module):
 
     def arrays(self) -> list[Layer]:
         """Weight and bias of each layer as they are now."""
-        pairs = zip(self.weights, self.biases, strict=True)
+        pairs = [(layer.weight, layer.bias) for layer in cast(Iterable[nn.Linear], self.stack)]
         return [(weight.detach().cpu().numpy(), bias.detach().cpu().numpy()) for weight, bias in pairs]
+
+
+def _layer(weight: Float32[np.ndarray, "outputs inputs"], bias: Float32[np.ndarray, " outputs"]) -> nn.Linear:
+    outputs, inputs = weight.shape
+    # on the meta device torch draws no initial weights, which would move the process's generator
+    layer = nn.Linear(inputs, outputs, device="meta")
+    layer.weight = nn.Parameter(torch.from_numpy(weight.copy()))
+    layer.bias = nn.Parameter(torch.from_numpy(bias.copy()))
+    return layer
 
 
 def step(
