@@ -237,3 +237,20 @@ def bench(tmp_path: Path, database: Path, compose: Callable[..., Any], request: 
     """Experiments in `tmp_path`; give `dataset=folder dataset.root=...`."""
     with FileLock(database / ".tests"):
         return Bench(tmp_path, database, request.node.name.replace("[", "-").replace("]", "")[:60], compose)
+
+
+@pytest.fixture(scope="session")
+def dataset_settings() -> Callable[..., Any]:
+    """`dataset_settings(root, **changes)`: what `dataset=folder dataset.root=...` means."""
+    from src.data.dataset import DatasetSettings
+
+    def settings(root: Path | str, **changes: Any) -> DatasetSettings:
+        values: dict[str, Any] = {
+            "name": None, "base": None, "root": str(root), "classes": None, "keep": None, "label": "class",
+            "relabel": {}, "loudness_classes": 5, "source": "recordings", "start": 0.0, "duration": None,
+            "sample_rate": None, "mono": "mean", "on_error": "fail", "group_pattern": None, "clips_per_class": 60,
+            "render_seed": 0,
+        }  # fmt: skip
+        return DatasetSettings(**{**values, **changes})
+
+    return settings

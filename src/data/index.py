@@ -100,4 +100,4 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _facts_key(digest: str, window: Window) -> str:
-    return f"{digest}@{window.start:g}+{'end' if window.duration is None else format(window.duration, 'g')}"
+    return f"{digest}@{window.start!r}+{window.duration!r}"
