@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +66,8 @@ class DatasetSettings:
             raise UserError(f"dataset.label: got {self.label!r}; expected one of {choices}")
         if self.clips_per_class != "full" and self.clips_per_class < 2:
             raise UserError(f"dataset.clips_per_class: got {self.clips_per_class}; expected 2 or more, or full")
+        if self.loudness_classes < 2:
+            raise UserError(f"dataset.loudness_classes: got {self.loudness_classes}; expected 2 or more")
 
     @property
     def window(self) -> Window:
@@ -134,7 +137,15 @@ def _checked(
             f"{root}: found {len(labels)} class ({', '.join(labels)}); a classifier needs two or more. "
             f"Expected {root}/<class>/<audio files>"
         )
+    unknown = sorted({clip.label for clip in clips} - set(labels))
+    if unknown:
+        raise UserError(
+            f"{root}: lists clips of {', '.join(unknown)}; dataset.classes has {', '.join(labels)}. Prepare it again"
+        )
     ordered = tuple(sorted(clips, key=lambda clip: (labels.index(clip.label), clip.name, clip.path.suffix)))
+    for one, other in pairwise(ordered):
+        if one.id == other.id:
+            raise UserError(f"{root}: two files are the clip {one.id} ({one.path}, {other.path}); rename one of them")
     base = settings.base or settings.title
     return Dataset(settings.title, base, root, labels, ordered, origin, provenance, notes)
 

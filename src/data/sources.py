@@ -44,6 +44,11 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
         raise UserError(
             f"{name}: not downloaded yet; run: python -m src.prepare dataset={name} dataset.source=published"
         )
+    if settings.source == "rendered":
+        from src.data import render
+
+        name, known = settings.base or settings.title, ", ".join(render.names())
+        raise UserError(f"dataset.source=rendered: {name} has no stand-in; those that have one: {known}")
     raise UserError(
         f"{where}: {'no class folders' if where.is_dir() else 'no such folder'}; expected {where}/<class>/<audio files>"
         + (f" for each of {', '.join(settings.classes)}" if settings.classes else " with two or more classes")

@@ -61,14 +61,14 @@ def test_two_folders_of_one_class_are_refused(tmp_path):
 def test_scan_finds_audio_at_any_depth_and_lists_the_rest(tmp_path):
     touch(
         tmp_path,
-        "b.wav", "a.MP3", "disc 1/c.flac", "disc 1/deep/d.ogg", "cover.jpg", "disc 1/notes.txt", ".ds.wav", ".git/e.wav",
+        "b.wav", "a.MP3", "disc 1/c.flac", "disc 1/deep/d.ogg", "cover.jpg", "disc 1/n.txt", ".ds.wav", ".git/e.wav",
     )  # fmt: skip
     clips, others = scan(tmp_path, "rock", None)
     assert [clip.id for clip in clips] == ["rock/a.MP3", "rock/b.wav", "rock/disc 1/c.flac", "rock/disc 1/deep/d.ogg"]
     assert [clip.name for clip in clips] == ["rock/a", "rock/b", "rock/disc 1/c", "rock/disc 1/deep/d"]
     assert {clip.label for clip in clips} == {"rock"}
     assert {clip.group for clip in clips} == {None}
-    assert [path.name for path in others] == ["cover.jpg", "notes.txt"]
+    assert [path.name for path in others] == ["cover.jpg", "n.txt"]
 
 
 def test_names_keep_every_dot_but_the_last(tmp_path):

@@ -1,0 +1,189 @@
+"""From settings to labelled clips: recordings, prepared folders, subsets and re-labellings."""
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from src.data import manifest
+from src.data.clip import Clip, Dataset
+from src.data.dataset import by_loudness, kept, prepared, recordings, relabelled
+from src.errors import UserError
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def dataset_of(labels: dict[str, int]) -> Dataset:
+    clips = [Clip(Path(f"{label}/{i}.wav"), label, f"{label}/{i}") for label, n in labels.items() for i in range(n)]
+    return Dataset("d", "d", Path(), tuple(labels), tuple(clips), "recorded", "made up")
+
+
+def test_recordings(tmp_path, dataset_settings):
+    touch(tmp_path / "My Songs", "B/2.wav", "B/1.wav", "A/3.flac", "A/x.txt")
+    found = recordings(dataset_settings(tmp_path / "My Songs"))
+    assert found is not None
+    assert (found.name, found.base, found.origin) == ("my_songs", "my_songs", "recorded")
+    assert found.classes == ("a", "b")
+    assert [clip.id for clip in found.clips] == ["a/3.flac", "b/1.wav", "b/2.wav"]
+    assert found.notes == ("passed over 1 files that are no audio, e.g. x.txt",)
+    assert str(tmp_path) in found.provenance
+
+
+def test_named_classes_keep_their_order_and_leave_others_out(tmp_path, dataset_settings):
+    touch(tmp_path, "men/1.wav", "Women/1.wav", "children/1.wav")
+    settings = dataset_settings(tmp_path, name="vocalist", classes={"male": ["men"], "female": ["women"]})
+    found = recordings(settings)
+    assert found is not None
+    assert found.classes == ("male", "female")
+    assert [clip.name for clip in found.clips] == ["male/1", "female/1"]
+
+
+def test_no_class_folder_is_no_dataset(tmp_path, dataset_settings):
+    assert recordings(dataset_settings(tmp_path / "none")) is None
+    touch(tmp_path, "song.wav", "other/1.wav")
+    assert recordings(dataset_settings(tmp_path, classes={"rock": [], "pop": []})) is None
+
+
+def test_a_class_that_is_missing_is_named_with_a_way_out(tmp_path, dataset_settings):
+    touch(tmp_path, "rock/1.wav", "pop/1.wav")
+    settings = dataset_settings(tmp_path, name="genre", classes={"rock": [], "pop": [], "metal": []})
+    with pytest.raises(UserError, match=r"no folder for metal.*'dataset\.keep=\[pop,rock\]'"):
+        recordings(settings)
+    found = recordings(dataset_settings(tmp_path, classes={"rock": [], "pop": [], "metal": []}, keep=["pop", "rock"]))
+    assert found is not None
+    assert found.classes == ("rock", "pop")
+
+
+def test_an_empty_class_and_a_single_class_are_refused(tmp_path, dataset_settings):
+    touch(tmp_path, "rock/1.wav", "pop/readme.txt")
+    with pytest.raises(UserError, match=r"pop: no audio files; expected \.wav, "):
+        recordings(dataset_settings(tmp_path))
+    touch(tmp_path / "one", "rock/1.wav")
+    with pytest.raises(UserError, match=r"found 1 class \(rock\); a classifier needs two or more"):
+        recordings(dataset_settings(tmp_path / "one"))
+
+
+def test_names_do_not_depend_on_the_form_of_umlauts(tmp_path, dataset_settings):
+    found = []
+    for form in ("NFC", "NFD"):
+        touch(tmp_path / form, *(unicodedata.normalize(form, name) for name in ("Chöre/Müller.wav", "Soli/Bär.wav")))
+        dataset = recordings(dataset_settings(tmp_path / form, name="d"))
+        assert dataset is not None
+        found.append([(clip.label, clip.name) for clip in dataset.clips])
+    assert found[0] == found[1] == [("chöre", "chöre/Müller"), ("soli", "soli/Bär")]
+
+
+def test_two_files_of_one_name_are_refused(tmp_path, dataset_settings):
+    # The two spellings look the same to a person, and both would be the clip `a/Bär.wav`.
+    touch(tmp_path, *(f"a/{unicodedata.normalize(form, 'Bär')}.wav" for form in ("NFC", "NFD")), "b/1.wav")
+    if len(list((tmp_path / "a").iterdir())) == 2:  # some file systems see one file
+        with pytest.raises(UserError, match=r"two files are the clip a/Bär\.wav"):
+            recordings(dataset_settings(tmp_path))
+
+
+def test_the_same_name_with_two_extensions_is_two_clips(tmp_path, dataset_settings):
+    touch(tmp_path, "a/1.wav", "a/1.flac", "b/1.wav")
+    found = recordings(dataset_settings(tmp_path))
+    assert found is not None
+    assert [clip.id for clip in found.clips] == ["a/1.flac", "a/1.wav", "b/1.wav"]
+
+
+def write_manifest(folder: Path, clips: list[dict[str, str]], **more: object) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest.write(folder / "manifest.json", {"clips": clips, **more})
+
+
+def test_prepared(tmp_path, dataset_settings):
+    clips = [{"file": "rock/2.flac", "label": "rock", "group": "g"}, {"file": "pop/1.flac", "label": "pop"}]
+    write_manifest(tmp_path / "p", clips, origin="rendered", provenance="a sound font, seed 0", notes=["n"])
+    found = prepared(dataset_settings(tmp_path, name="genre"), tmp_path / "p")
+    assert found is not None
+    assert (found.origin, found.provenance, found.notes) == ("rendered", "a sound font, seed 0", ("n",))
+    assert [(clip.id, clip.group) for clip in found.clips] == [("pop/1.flac", None), ("rock/2.flac", "g")]
+    assert prepared(dataset_settings(tmp_path, name="genre"), tmp_path / "other") is None
+
+
+def test_prepared_with_classes_that_the_settings_do_not_know(tmp_path, dataset_settings):
+    clips = [{"file": "rock/2.flac", "label": "rock"}, {"file": "jazz/1.flac", "label": "jazz"}]
+    write_manifest(tmp_path / "p", clips, origin="rendered")
+    with pytest.raises(UserError, match=r"lists clips of jazz; dataset\.classes has rock, pop"):
+        prepared(dataset_settings(tmp_path, name="genre", classes={"rock": [], "pop": []}), tmp_path / "p")
+
+
+def test_relabelled_in_the_order_of_the_new_classes():
+    found = relabelled(dataset_of({"a": 1, "b": 1, "c": 2}), {"z": ["c"], "y": ["a", "b"]})
+    assert found.classes == ("z", "y")
+    assert [(clip.label, clip.name) for clip in found.clips] == [("z", "c/0"), ("z", "c/1"), ("y", "a/0"), ("y", "b/0")]
+
+
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        ({"x": ["a"], "y": ["b"]}, "c:"),
+        ({"x": ["a", "b"], "y": ["b", "c"]}, "b:"),
+        ({"x": ["a", "b"], "y": ["c", "d"]}, "d:"),
+        ({"x": ["a", "a"], "y": ["b", "c"]}, "a:"),
+    ],
+)
+def test_relabelling_takes_every_class_once(groups, named):
+    with pytest.raises(UserError, match=rf"dataset\.relabel: {named} each of the classes a, b, c must belong"):
+        relabelled(dataset_of({"a": 1, "b": 1, "c": 1}), groups)
+
+
+def test_loudness_classes_are_equal_and_quietest_first():
+    base = dataset_of({"a": 5, "b": 5})
+    rms = [0.5, 0.1, 0.9, 0.3, 0.7, 0.2, 0.8, 0.4, 0.6, 0.0]
+    found = by_loudness(base, rms, 5)
+    assert found.classes == ("loud1", "loud2", "loud3", "loud4", "loud5")
+    loudness = {clip.name: value for clip, value in zip(base.clips, rms, strict=True)}
+    by_class = [[loudness[clip.name] for clip in found.clips if clip.label == label] for label in found.classes]
+    assert [sorted(values) for values in by_class] == [[0.0, 0.1], [0.2, 0.3], [0.4, 0.5], [0.6, 0.7], [0.8, 0.9]]
+
+
+def test_equal_loudness_is_ordered_by_name():
+    found = by_loudness(dataset_of({"b": 2, "a": 2}), [0.5] * 4, 2)
+    assert [(clip.label, clip.name) for clip in found.clips] == [
+        ("loud1", "a/0"), ("loud1", "a/1"), ("loud2", "b/0"), ("loud2", "b/1"),
+    ]  # fmt: skip
+
+
+def test_uneven_loudness_classes_differ_by_one_clip():
+    found = by_loudness(dataset_of({"a": 11}), [i / 11 for i in range(11)], 3)
+    sizes = [sum(clip.label == label for clip in found.clips) for label in found.classes]
+    assert sorted(sizes) == [3, 4, 4]
+
+
+def test_kept():
+    base = dataset_of({"a": 2, "b": 1, "c": 1})
+    assert kept(base, None) is base
+    found = kept(base, ["c", "a"])
+    assert found.classes == ("a", "c")
+    assert [clip.name for clip in found.clips] == ["a/0", "a/1", "c/0"]
+    assert found.base == base.base
+
+
+@pytest.mark.parametrize("labels", [["a"], ["a", "a"], [], ["a", "nine"]])
+def test_keeping_less_than_two_classes_or_unknown_ones(labels):
+    with pytest.raises(UserError, match=r"dataset\.keep: got .*; expected two or more of a, b"):
+        kept(dataset_of({"a": 1, "b": 1}), labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "setting"),
+    [
+        ({"source": "internet"}, "dataset.source: got 'internet'; expected one of auto, recordings"),
+        ({"label": "colour"}, "dataset.label: got 'colour'; expected one of class, loudness"),
+        ({"clips_per_class": 1}, "dataset.clips_per_class: got 1; expected 2 or more"),
+        ({"loudness_classes": 1}, "dataset.loudness_classes: got 1; expected 2 or more"),
+        ({"start": -1.0}, "dataset.start: got -1.0"),
+        ({"duration": 0.0}, "dataset.duration: got 0.0"),
+        ({"sample_rate": 44}, "dataset.sample_rate: got 44"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named_before_anything_is_read(dataset_settings, change, setting):
+    with pytest.raises(UserError, match=setting):
+        _ = dataset_settings("nowhere", **change).window
