@@ -1,0 +1,10 @@
+"""Stand-ins for the paper's datasets: real scores, played by sampled instruments.
+
+description -> plan -> arrange (excerpts, band, notes, chords) -> sampler -> mastering -> FLAC -> manifest
+"""
+
+from src.data.render.description import names
+from src.data.render.plan import plan
+from src.data.render.render import render
+
+__all__ = ["names", "plan", "render"]

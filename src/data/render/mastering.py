@@ -1,0 +1,73 @@
+"""What happens to a mix before it is a file: room, loudness, limiting, fades."""
+
+import numpy as np
+from jaxtyping import Float32, Int16
+
+Samples = Float32[np.ndarray, " samples"]
+
+# Comb delays of Schroeder's reverberator ("Natural sounding artificial reverberation", JAES 10 (3), 1962), in seconds.
+COMBS = (0.0297, 0.0371, 0.0411, 0.0437)
+REVERBERATION = 1.2  # seconds until the room has faded by 60 dB
+KNEE, CEILING = 0.7, 0.97
+FADE = 0.01  # seconds; an excerpt cut in the middle of the music would click
+LOUDNESS_STEPS = 6
+
+
+def reverberate(samples: Samples, sample_rate: int, level: float) -> Samples:
+    """Adds a room's echoes; `level` is the amplitude of all four combs together against the direct sound."""
+    if not level:
+        return samples
+    wet = np.zeros_like(samples)
+    for seconds in COMBS:
+        delay = round(seconds * sample_rate)
+        rows = np.zeros((-(-len(samples) // delay), delay), np.float32)
+        rows.reshape(-1)[: len(samples)] = samples
+        feedback = np.float32(10 ** (-3 * seconds / REVERBERATION))
+        for row in range(1, len(rows)):
+            rows[row] += feedback * rows[row - 1]
+        wet += rows.reshape(-1)[: len(samples)] - samples
+    return samples + np.float32(level / len(COMBS)) * wet
+
+
+def limit(samples: Samples) -> Samples:
+    """Leaves what is below the knee, bends the rest smoothly so that it stays below the ceiling."""
+    loud = np.abs(samples) > KNEE
+    limited = samples.copy()
+    excess = (np.abs(samples[loud]) - KNEE) / (CEILING - KNEE)
+    limited[loud] = np.sign(samples[loud]) * (KNEE + (CEILING - KNEE) * np.tanh(excess)).astype(np.float32)
+    return limited
+
+
+def loudness(mean: float, deviation: float, rng: np.random.Generator) -> float:
+    """Draws a clip's RMS from the gamma distribution with this mean and standard deviation, full scale being 1.
+
+    Between a tenth of the mean, where nothing is left in 16 bits, and 0.5, where limiting would be plain distortion.
+    """
+    drawn = rng.gamma((mean / deviation) ** 2, deviation**2 / mean)
+    return float(np.clip(drawn, mean / 10, 0.5))
+
+
+def set_loudness(samples: Samples, rms: float) -> Samples:
+    """Scales to an RMS amplitude (full scale 1) and limits the peaks, which costs loudness that is made up for."""
+    # Every eighth sample tells the distribution of amplitudes well enough to find the gain.
+    few = samples[::8]
+    gain = rms / max(float(np.sqrt(np.mean(few**2))), 1e-9)
+    for _ in range(LOUDNESS_STEPS):
+        gain *= rms / max(float(np.sqrt(np.mean(limit(np.float32(gain) * few) ** 2))), 1e-9)
+    return limit(np.float32(gain) * samples)
+
+
+def fade(samples: Samples, sample_rate: int) -> Samples:
+    """Fades the first and last hundredth of a second."""
+    length = min(round(FADE * sample_rate), len(samples) // 2)
+    ramp = np.linspace(0.0, 1.0, length, dtype=np.float32)
+    faded = samples.copy()
+    faded[:length] *= ramp
+    faded[len(faded) - length :] *= ramp[::-1]
+    return faded
+
+
+def to_int16(samples: Samples) -> Int16[np.ndarray, " samples"]:
+    """16-bit samples, rounded to nearest."""
+    rounded: Int16[np.ndarray, " samples"] = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+    return rounded

@@ -1,0 +1,104 @@
+"""One planned clip becomes one audio file: arranged, played, mastered, written."""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from src.data.render import audio, description, mastering
+from src.data.render.arrangement import PlannedClip, generator
+from src.data.render.plan import KINDS
+from src.data.render.sampler import Sampler
+from src.data.render.sound_font import SoundFont
+
+# Raise it when the same plan would now sound differently.
+RENDERER = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all clips of a rendering share.
+
+    Attributes:
+        dataset: name of the stand-in.
+        seed: of everything that is drawn.
+        font: the sampled instruments.
+        out: folder of the dataset.
+        cache: folder of parsed scores.
+    """
+
+    dataset: str
+    seed: int
+    font: SoundFont
+    out: Path
+    cache: Path
+
+    def fingerprint(self, clip: PlannedClip) -> str:
+        """SHA-256 of everything that determines the clip's samples."""
+        made_of = [
+            RENDERER,
+            versions(),
+            description.load(self.dataset).digest,
+            self.seed,
+            self.font.sha256,
+            asdict(clip),
+        ]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the libraries that shape the audio."""
+    return {name: version(name) for name in ("symusic", "music21", "numpy", "soundfile")}
+
+
+def file_of(clip: PlannedClip) -> str:
+    """Path of the clip's file below the dataset's folder."""
+    return f"{clip.label}/{clip.name}.flac"
+
+
+def perform(job: Job, clip: PlannedClip) -> dict[str, Any]:
+    """Renders a clip unless its file is there already.
+
+    Returns:
+        The clip's row of the manifest.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path = job.out / file_of(clip)
+    fingerprint = job.fingerprint(clip)
+    if not audio.is_finished(path, fingerprint):
+        sample_rate = description.load(job.dataset).sample_rate
+        audio.write(path, mastering.to_int16(_sound(job, clip)), sample_rate, fingerprint)
+    row = {
+        "file": file_of(clip),
+        "label": clip.label,
+        "group": clip.group,
+        "source": clip.source,
+        "licence": f"score: see music21/corpus/license.txt; samples of {job.font.name}: {job.font.licence}",
+        "duration": clip.seconds,
+        "digest": audio.digest(path),
+    }
+    return row | clip.columns
+
+
+def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
+    described = description.load(job.dataset)
+    one = described.classes[clip.label]
+    rng = generator(job.seed, described.dataset, clip.label, clip.name)
+    _, arrange = KINDS[one.kind]
+    arrangement = arrange(clip, one, rng, job.cache)
+    samples = _sampler(job.font.path, described.sample_rate).mix(arrangement.parts, clip.seconds)
+    samples = mastering.reverberate(samples, described.sample_rate, one.room)
+    if one.rms is not None:
+        samples = mastering.set_loudness(samples, mastering.loudness(*one.rms, rng))
+    return mastering.fade(samples, described.sample_rate)
+
+
+@functools.lru_cache(maxsize=1)
+def _sampler(font: Path, sample_rate: int) -> Sampler:
+    return Sampler(font, sample_rate)

@@ -1,0 +1,182 @@
+"""Renders a stand-in dataset into a folder: clips first, manifest last, and again from where it was interrupted."""
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from src.data.render import audio, corpus, description, sound_font
+from src.data.render.arrangement import PlannedClip
+from src.data.render.perform import Job, file_of, perform, versions
+from src.data.render.plan import plan
+from src.errors import UserError
+
+MANIFEST = "manifest.json"
+AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".au", ".aiff", ".m4a"}
+# Music in 16-bit FLAC takes between a third and three quarters of its uncompressed size.
+LEAST_SIZE, USUAL_SIZE = 0.25, 0.6
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+
+Progress = Callable[[int, int], None]
+
+
+def render(
+    dataset: str,
+    out: Path,
+    *,
+    clips_per_class: int | None,
+    seed: int,
+    sound_font: Path | None,
+    workers: int,
+    progress: Progress | None,
+) -> Path:
+    """Renders a stand-in dataset; deterministic: the same arguments give the same bytes.
+
+    Finished clips are kept, so an interrupted rendering goes on where it stopped, and a small edition can grow into a
+    larger one. Parsed scores are kept in `.scores` beside the folder.
+
+    Args:
+        dataset: name of a stand-in, e.g. `composer`.
+        out: folder to fill with `<class>/<clip>.flac` and `manifest.json`, which is written last: a folder without one
+            is not ready.
+        clips_per_class: None for as many as the paper's table 1 has.
+        seed: of everything that is drawn.
+        sound_font: None for Debian's FluidR3 where installed, else the one that pretty_midi brings.
+        workers: processes; 1 renders in this one.
+        progress: told after each clip how many are done, of how many.
+
+    Returns:
+        `out`.
+
+    Raises:
+        UserError: no such stand-in, no sound font, a folder with other recordings, or a full disk.
+    """
+    job = _job(dataset, out, seed, sound_font)
+    clips = plan(dataset, clips_per_class, seed)
+    digest = hashlib.sha256("".join(job.fingerprint(clip) for clip in clips).encode()).hexdigest()
+    if _is_ready(out, clips, digest):
+        return out
+    _make_room(out, clips)
+    _check_space(out, clips, description.load(dataset).sample_rate)
+    try:
+        rows = _perform_all(job, clips, workers, progress)
+        manifest = _manifest(job, clips_per_class, rows) | {"fingerprint": digest}
+        audio.replace(out / MANIFEST, json.dumps(manifest, indent=1).encode())
+    except OSError as error:
+        raise _explained(error, out, clips, description.load(dataset).sample_rate) from error
+    return out
+
+
+def _job(dataset: str, out: Path, seed: int, font: Path | None) -> Job:
+    name = description.load(dataset).dataset
+    return Job(name, seed, sound_font.find(font), out.absolute(), out.absolute().parent / ".scores")
+
+
+def _is_ready(out: Path, clips: list[PlannedClip], digest: str) -> bool:
+    try:
+        manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return manifest.get("fingerprint") == digest and all((out / file_of(clip)).is_file() for clip in clips)
+
+
+def _make_room(out: Path, clips: list[PlannedClip]) -> None:
+    """Removes what an earlier rendering left and this one does not plan; refuses a folder with anything else in it."""
+    planned = {out / file_of(clip) for clip in clips}
+    (out / MANIFEST).unlink(missing_ok=True)
+    for path in sorted(out.glob("*/**/*")):
+        if path in planned or path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
+            continue
+        if not audio.is_stand_in(path):
+            raise UserError(
+                f"{path}: this recording is not part of the stand-in to be rendered, and the two must not be mixed; "
+                f"render into another folder, or move the recordings out of {out}"
+            )
+        path.unlink(missing_ok=True)
+
+
+def _check_space(out: Path, clips: list[PlannedClip], sample_rate: int) -> None:
+    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    missing = [clip for clip in clips if not (out / file_of(clip)).is_file()]
+    if shutil.disk_usage(there).free < _bytes(missing, sample_rate) * LEAST_SIZE:
+        raise _explained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), out, clips, sample_rate)
+
+
+def _bytes(clips: list[PlannedClip], sample_rate: int) -> float:
+    return sum(clip.seconds for clip in clips) * sample_rate * 2
+
+
+def _explained(error: OSError, out: Path, clips: list[PlannedClip], sample_rate: int) -> Exception:
+    if error.errno in NO_SPACE:
+        missing = [clip for clip in clips if not (out / file_of(clip)).is_file()]
+        needed = _bytes(missing, sample_rate) * USUAL_SIZE / 1e6
+        return UserError(
+            f"{out}: the disk is full; {len(missing)} of {len(clips)} clips are missing and need about {needed:.0f} MB"
+            "; free that space and start again (finished clips are kept), or ask for fewer clips per class"
+        )
+    return UserError(f"{out}: cannot be written ({error}); expected a folder that this user may write to")
+
+
+def _perform_all(job: Job, clips: list[PlannedClip], workers: int, progress: Progress | None) -> list[dict[str, Any]]:
+    """Rows of the manifest, in the order of the plan."""
+    rows: dict[int, dict[str, Any]] = {}
+    for index, row in _one_process(job, clips) if workers <= 1 else _processes(job, clips, workers):
+        rows[index] = row
+        if progress:
+            progress(len(rows), len(clips))
+    return [rows[index] for index in range(len(clips))]
+
+
+def _one_process(job: Job, clips: list[PlannedClip]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for index, clip in enumerate(clips):
+        yield index, perform(job, clip)
+
+
+def _processes(job: Job, clips: list[PlannedClip], workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `_one_process`, in the order of completion; mixing holds the interpreter's lock, so threads gain nothing."""
+    spawning = multiprocessing.get_context("spawn")  # a fork would copy the caller's threads' locks
+    with ProcessPoolExecutor(workers, spawning, _die_with_parent) as pool:
+        scores = sorted({str(clip.recipe["score"]) for clip in clips if "score" in clip.recipe})
+        # Each score is parsed once, before two processes could want it at the same time.
+        for _ in pool.map(corpus.prepare, scores, [job.cache] * len(scores)):
+            pass
+        running = {pool.submit(perform, job, clip): index for index, clip in enumerate(clips)}
+        try:
+            for future in as_completed(running):
+                yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _die_with_parent() -> None:
+    """A worker whose parent was killed would wait for its next clip for ever."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _manifest(job: Job, clips_per_class: int | None, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    edition = "full" if clips_per_class is None else f"{clips_per_class} clips per class"
+    return {
+        "dataset": job.dataset,
+        "origin": "rendered",
+        "seed": job.seed,
+        "clips_per_class": clips_per_class,
+        "provenance": f"rendered with {job.font.name} {job.font.sha256[:8]}, seed {job.seed}, {edition}",
+        "sound_fonts": [{"name": job.font.name, "sha256": job.font.sha256}],
+        "versions": versions(),
+        "clips": rows,
+        "notes": list(description.load(job.dataset).notes),
+    }
