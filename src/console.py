@@ -42,7 +42,7 @@ def progress_bar(title: str) -> Callable[[int, int], None]:
                 bar.close()
             return
         now = time.monotonic()
-        if now - said > 10 and done < total:
+        if now - said > 10 and max(2, total // 50) < done < total:  # the first clips pay for what is loaded once
             left = (now - begun) / done * (total - done)
             logging.getLogger(__name__).info("%s: %d of %d, about %.0f s left", title, done, total, left)
             said = now
