@@ -21,7 +21,7 @@ class Preprocess:
     levels_dbfs: list[float]
 
     def __post_init__(self) -> None:
-        if any(level > 0 for level in self.levels_dbfs):
+        if not all(-np.inf < level <= 0 for level in self.levels_dbfs):
             raise UserError(
                 f"preprocess.levels_dbfs: got {list(self.levels_dbfs)}; expected levels of at most 0 dBFS, since a "
                 "louder copy would clip. Give e.g. [-35,-30,-25,-20,-15,-10,-5,0]"
@@ -36,5 +36,7 @@ class Preprocess:
             return waveform
         peak = float(np.abs(waveform.samples).max())
         gains = [10 ** (level / 20) / peak if peak > 0 else 1.0 for level in self.levels_dbfs]
-        copies = [waveform.samples * np.float32(gain) for gain in gains]
+        # A peak below 3e-39 cannot be raised to full scale by one float32.
+        largest = float(np.finfo(np.float32).max)
+        copies = [waveform.samples * np.float32(min(gain, largest)) for gain in gains]
         return Waveform(copies[0] if len(copies) == 1 else np.concatenate(copies, axis=1), waveform.sample_rate)
