@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ class Run:
         self.client.log_batch(
             self.run_id,
             metrics=[Metric(_metric_name(key), float(value), now, 0) for key, value in (metrics or {}).items()],
-            params=[Param(key, str(value)[:_LONGEST_PARAM]) for key, value in (params or {}).items()],
+            params=[Param(key, value) for key, value in as_params(params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
 
@@ -189,6 +190,12 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def as_params(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Flat settings as a run's params hold them: as text, cut where MLflow cuts it."""
+    return {key: str(value)[:_LONGEST_PARAM] for key, value in settings.items()}
+
+
+@cache
 def _opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", str]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
