@@ -29,17 +29,15 @@ class Scaling:
     def of(cls, features: Float32[np.ndarray, "clips features"], *, standardize: bool) -> "Scaling":
         """Mean and deviation of the training clips, or the scaling that changes nothing.
 
-        A feature that is the same in all clips is only centred: its deviation is nothing but rounding.
+        A feature that is the same in all clips is only centred: sums of equal float32 values are exact in float64, so
+        its deviation is 0 and nothing else.
         """
         count = features.shape[1]
         if not standardize:
             return cls(np.zeros(count, np.float32), np.ones(count, np.float32))
         mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         deviation = features.std(axis=0, dtype=np.float64).astype(np.float32)
-        # underflow to 0 in float32 counts as the same, too
-        constant = (features.min(axis=0) == features.max(axis=0)) | (deviation == 0)
-        mean = np.where(constant, features[0], mean)
-        return cls(mean, np.where(constant, np.float32(1), deviation))
+        return cls(mean, np.where(deviation == 0, np.float32(1), deviation))
 
     def apply(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips features"]:
         """Scaled features, a new array."""

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from torch.nn import functional
 
 from src.errors import UserError
-from src.head import Examples, load_head, resolve_standardize
+from src.head import Examples, load_head, resolve_standardize, training
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.linear import Linear
 
@@ -124,7 +124,7 @@ def test_standardising_makes_the_scale_of_a_feature_irrelevant():
 
 def test_a_constant_feature_is_centred_and_no_more():
     features = TRAIN.features.copy()
-    # 0.1 is no binary fraction: its mean and deviation carry rounding
+    # no binary fraction: a mean and deviation taken in float32 would carry rounding
     features[:, 3] = 0.1
     fitted = fit(replace(HEAD, standardize=True), Examples(features, TRAIN.labels))
     assert fitted.scaling.deviation[3] == 1
@@ -256,6 +256,22 @@ def test_ctrl_c_leaves_the_fit_as_ctrl_c_and_can_be_pressed_again():
         with pytest.raises(KeyboardInterrupt):
             fit(logger=Interrupter(signal.SIGINT))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_does_not_wait_for_the_end_of_the_block(monkeypatch, number, error):
+    steps = []
+
+    def interrupted_step(*args):
+        steps.append(args)
+        if len(steps) == 3:
+            os.kill(os.getpid(), number)
+        return torch.zeros(())
+
+    monkeypatch.setattr(training, "step", interrupted_step)
+    with pytest.raises(error):
+        fit()
+    assert len(steps) == 3
 
 
 def test_sigterm_ends_the_fit_with_the_usual_status():
