@@ -16,6 +16,7 @@ from src.errors import UserError
 from src.head import Examples, load_head, resolve_standardize, training
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.linear import Linear
+from src.head.network import Scaling
 
 HEAD = Linear(learning_rate=0.01, weight_std=0.001, standardize=False)
 TRAIN = clouds([30, 5, 60])
@@ -130,6 +131,11 @@ def test_a_constant_feature_is_centred_and_no_more():
     assert fitted.scaling.deviation[3] == 1
     assert np.all(fitted.scaling.apply(features)[:, 3] == 0)
     assert np.isfinite(fitted.probabilities(features)).all()
+
+
+def test_many_clips_leave_no_rounding_in_the_deviation():
+    scaling = Scaling.of(np.full((10_001, 1), 0.1, np.float32), standardize=True)
+    assert (scaling.mean[0], scaling.deviation[0]) == (np.float32(0.1), 1)
 
 
 def test_standardize_left_to_the_backbone_is_resolved_before_the_fit():
