@@ -7,12 +7,8 @@ is filled up), for the same reason.
 
 import logging
 from importlib.util import find_spec
-from typing import Protocol
 
-import numpy as np
 import torch
-from jaxtyping import Float32
-from torch import nn
 
 from src.backbone.openvino_engine import OpenVino
 from src.backbone.torch_engine import TorchCpu, TorchGpu
@@ -21,37 +17,8 @@ from src.errors import UserError
 log = logging.getLogger(__name__)
 
 
-class Engine(Protocol):
-    """A network made ready to run."""
-
-    def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size)."""
-        ...
-
-
-class Kind(Protocol):
-    """A kind of engine.
-
-    Attributes:
-        batch_size: 1, or the most inputs that `run` is given at once.
-    """
-
-    batch_size: int
-
-    def __call__(self, module: nn.Module, size: int, precision: str, workers: int) -> Engine:
-        """Make a network ready, for that many threads that will run it at the same time.
-
-        Args:
-            module: frozen; float32 (1, 3, size, size) -> (1, features); may be changed in place.
-            size: height and width of its input.
-            precision: `float32` or `bfloat16`.
-            workers: threads that will call `run` at the same time.
-        """
-        ...
-
-    def identity(self, precision: str) -> dict[str, str]:
-        """What of the engine can change a feature's bits."""
-        ...
+Engine = OpenVino | TorchCpu | TorchGpu
+Kind = type[OpenVino] | type[TorchCpu] | type[TorchGpu]
 
 
 def choose(engine: str, precision: str, device: str) -> Kind:

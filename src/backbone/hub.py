@@ -25,25 +25,26 @@ def cached(repository: str, filename: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def reachable(repository: str, filename: str, patience: float = PATIENCE) -> bool:
-    """Whether the hub says within `patience` seconds that it has the file.
+def reachable(repository: str, filename: str, patience: float | None = None) -> bool:
+    """Whether the hub says within `patience` seconds (PATIENCE by default) that it has the file.
 
     The question is asked in a thread of its own, since resolving a host's name knows no time limit.
     """
     if offline():
         return False
+    limit = PATIENCE if patience is None else patience
     answer: Future[bool] = Future()
 
     def ask() -> None:
         try:
-            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, filename), timeout=patience)
+            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, filename), timeout=limit)
             answer.set_result(True)
         except Exception:  # whatever it is, the answer is no
             answer.set_result(False)
 
     Thread(target=ask, daemon=True, name="hub").start()
     try:
-        return answer.result(patience)
+        return answer.result(limit)
     except TimeoutError:
         return False
 

@@ -26,7 +26,13 @@ class OpenVino:
     batch_size: ClassVar[int] = 1
 
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
-        """Convert and compile; see `Kind` for the arguments.
+        """Convert and compile.
+
+        Args:
+            module: frozen; float32 (1, 3, size, size) -> (1, features).
+            size: height and width of its input.
+            precision: `float32` or `bfloat16`.
+            workers: threads that will call `run` at the same time.
 
         Raises:
             UserError: this CPU cannot do bfloat16, or OpenVINO cannot run this network.
@@ -56,11 +62,14 @@ class OpenVino:
 
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
-        """The version chooses the arithmetic's order."""
+        """What of the engine can change a feature's bits."""
         return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """One by one; waits where more threads call than there are workers."""
+        """Features of float32 inputs of shape (3, size, size), one by one.
+
+        Waits where more threads call than there are workers.
+        """
         return np.concatenate([self._one(each) for each in inputs])
 
     def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:

@@ -17,17 +17,17 @@ class TorchCpu:
     batch_size: ClassVar[int] = 1
 
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
-        """Needs neither the size nor the number of workers; see `Kind`."""
+        """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision)
         self._precision = precision
 
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
-        """The version chooses the arithmetic's order."""
+        """What of the engine can change a feature's bits."""
         return {"engine": f"torch {version('torch')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """One by one."""
+        """Features of float32 inputs of shape (3, size, size), one by one."""
         with torch.inference_mode(), _autocast("cpu", self._precision):
             rows = [self._module(_channels_last(torch.from_numpy(each)[None])).float().numpy() for each in inputs]
         return np.concatenate(rows)
@@ -39,14 +39,14 @@ class TorchGpu:
     batch_size: ClassVar[int] = 64
 
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
-        """Needs no number of workers: one thread calls it; see `Kind`."""
+        """Takes what `OpenVino` takes; the module is changed in place, and only one thread may call `run`."""
         self._module = _in_precision(module, precision).cuda()
         self._precision = precision
         self._staging = torch.zeros(self.batch_size, 3, size, size, pin_memory=True)
 
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
-        """The version and the card choose the arithmetic's order."""
+        """What of the engine can change a feature's bits."""
         return {
             "engine": f"torch {version('torch')}",
             "device": torch.cuda.get_device_name(),
@@ -54,7 +54,10 @@ class TorchGpu:
         }
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Batch by batch; what the last lacks is filled up with what came before."""
+        """Features of float32 inputs of shape (3, size, size), batch by batch.
+
+        What the last batch lacks is filled up with what came before.
+        """
         starts = range(0, len(inputs), self.batch_size)
         return np.concatenate([self._batch(inputs[start : start + self.batch_size]) for start in starts])
 
