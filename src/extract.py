@@ -70,6 +70,7 @@ def extract(
     rows = job.known(paths)
     if len(rows) < len(paths):
         with job.store.lock(f"{dataset.name}: another process computes these features, waiting for it"):
+            job.index.refresh()
             rows |= job.known(paths.keys() - rows.keys())
             missing = {digest: clip for digest, clip in paths.items() if digest not in rows}
             rows |= job.compute(missing, dataset.name, workers, progress)

@@ -62,6 +62,12 @@ class AudioIndex:
             self._facts[_facts_key(digest, window)] = asdict(facts)
             self._changed = True
 
+    def refresh(self) -> None:
+        """Learn what other processes saved meanwhile."""
+        with self._lock:
+            files, facts = self._read()
+            self._files, self._facts = files | self._files, facts | self._facts
+
     def save(self) -> None:
         """Write what was learnt, merged with the file's present state. A place that cannot be written is no error."""
         with self._lock:

@@ -1,11 +1,12 @@
 """Waveform to picture: one file a representation, all under the `Spectrogram` protocol."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 
+@runtime_checkable
 class Spectrogram(Protocol):
     """Draws one mono signal; row 0 is the highest band, time runs left to right.
 

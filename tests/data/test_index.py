@@ -112,6 +112,15 @@ def test_saving_merges_with_what_another_process_saved(tmp_path):
     assert again.facts("mine", WHOLE) == again.facts("theirs", WHOLE) == FACTS
 
 
+def test_refreshing_learns_what_another_process_saved_and_forgets_nothing(tmp_path):
+    mine, theirs = index_of(tmp_path), index_of(tmp_path)
+    mine.record("mine", WHOLE, FACTS)
+    theirs.record("theirs", WHOLE, FACTS)
+    theirs.save()
+    mine.refresh()
+    assert mine.facts("mine", WHOLE) == mine.facts("theirs", WHOLE) == FACTS
+
+
 def test_many_threads_at_once_lose_nothing(tmp_path):
     index = index_of(tmp_path)
     files = [tmp_path / "audio" / f"{i}.wav" for i in range(40)]
