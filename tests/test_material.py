@@ -1,0 +1,194 @@
+"""A dataset ready to learn from: what is refused, what is noted, and that conditions are paired."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from toy import recipe
+
+from src.data.split import Split, hash_part
+from src.errors import UserError
+from src.material import Place, list_clips, prepare
+
+STRATIFIED = Split("stratified", 0, 5, 0)
+HASH = Split("hash", 0, 5, 0)
+
+
+@pytest.fixture
+def make(tmp_path, dataset_settings):
+    """`make(folder, levels=, split=, window=, **settings)`: the Material of a folder."""
+
+    def made(root, *, levels=None, split=STRATIFIED, **changes):
+        settings = dataset_settings(root, **changes)
+        place = Place(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
+        how = recipe(levels=levels, window=settings.window)
+        return prepare(settings, list_clips(settings, place), how, split, place)
+
+    return made
+
+
+@pytest.fixture
+def birds(tmp_path, write_clips):
+    write_clips(tmp_path / "birds", ["owl", "wren"], 20)
+    return tmp_path / "birds"
+
+
+def test_features_labels_and_parts_belong_together(make, birds):
+    found = make(birds)
+    assert found.dataset.classes == ("owl", "wren")
+    assert found.labels.tolist() == [0] * 20 + [1] * 20
+    assert [len(found.examples(part).labels) for part in ("train", "validation", "test")] == [32, 4, 4]
+    for part in ("train", "validation", "test"):
+        chosen = [i for i, p in enumerate(found.parts) if p == part]
+        np.testing.assert_array_equal(found.where(part), chosen)
+        np.testing.assert_array_equal(found.examples(part).features, found.extraction.features[chosen])
+        np.testing.assert_array_equal(found.examples(part).labels, found.labels[chosen])
+    assert found.counts() == {
+        "clips/train": 32.0, "clips/validation": 4.0, "clips/test": 4.0, "clips/unusable": 0.0, "clips/silent": 0.0,
+        "clips/short": 0.0, "groups_on_both_sides": 0.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("split", [HASH, STRATIFIED, Split("kfold", 0, 5, 3)])
+def test_conditions_are_paired_clip_by_clip(make, birds, split):
+    levels = [[], [0.0], [-35.0, -30.0, -25.0, -20.0, -15.0, -10.0, -5.0, 0.0]]
+    found = [make(birds, levels=some, split=split) for some in levels]
+    parts = [{clip.id: part for clip, part in zip(m.dataset.clips, m.parts, strict=True)} for m in found]
+    assert parts[0] == parts[1] == parts[2]
+    assert len(parts[0]) == 40
+    features = [m.extraction.features.tobytes() for m in found]
+    assert len(set(features)) == 3
+
+
+def test_all_unusable_files_are_in_one_error(make, birds):
+    bad = {"owl/00.wav": b"", "owl/07.wav": b"text" * 99, "wren/03.wav": b"RIFF", "wren/04.wav": None}
+    for name, content in bad.items():
+        path = birds / name
+        if content is None:
+            path.unlink()
+            path.symlink_to("nowhere")
+        else:
+            path.write_bytes(content)
+    soundfile.write(birds / "wren/05.wav", np.array([0.0, np.nan], np.float32), 8000, subtype="FLOAT")
+    with pytest.raises(UserError, match=r"birds: 5 of 40 files cannot be used:") as told:
+        make(birds)
+    message = str(told.value)
+    for name in [*bad, "wren/05.wav"]:
+        assert message.count(str(birds / name)) == 1
+    assert "Mend or remove them, or leave them out with dataset.on_error=skip" in message
+
+
+def test_skipping_leaves_them_out_and_records_them(make, birds, caplog):
+    (birds / "owl/00.wav").write_bytes(b"")
+    (birds / "wren/03.wav").write_bytes(b"text" * 99)
+    with caplog.at_level(logging.WARNING):
+        found = make(birds, on_error="skip")
+    assert len(found.dataset.clips) == len(found.labels) == len(found.extraction.features) == 38
+    assert found.notes["unusable"] == [
+        f"{birds}/owl/00.wav: an empty file",
+        f"{birds}/wren/03.wav: not readable as audio (Format not recognised.)",
+    ]
+    assert found.counts()["clips/unusable"] == 2
+    assert "birds: 2 left out" in caplog.text
+
+
+def test_skipping_everything_is_still_an_error(make, birds):
+    for path in birds.glob("*/*.wav"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"birds: none of the 40 files in .*birds can be used"):
+        make(birds, on_error="skip")
+
+
+def test_silent_and_short_clips_are_used_and_noted(make, birds, caplog):
+    soundfile.write(birds / "owl/00.wav", np.zeros(800, np.int16), 8000)
+    soundfile.write(birds / "wren/03.wav", np.full(400, 99, np.int16), 8000)
+    with caplog.at_level(logging.WARNING):
+        found = make(birds, duration=0.1)
+    assert (found.notes["silent"], found.notes["short"]) == (["owl/00.wav"], ["wren/03.wav"])
+    assert (found.counts()["clips/silent"], found.counts()["clips/short"]) == (1, 1)
+    assert len(found.dataset.clips) == 40
+    assert "1 silent" in caplog.text
+    assert "1 shorter than dataset.duration" in caplog.text
+
+
+def test_a_window_that_files_do_not_reach_is_an_error_for_each(make, birds):
+    with pytest.raises(UserError, match=r"40 of 40 files cannot be used:\n.*lasts 0\.10 s, nothing is left"):
+        make(birds, start=5.0)
+
+
+def test_a_class_without_test_clips_is_a_warning(make, birds, caplog):
+    for path in sorted((birds / "wren").iterdir())[3:]:
+        path.unlink()
+    # Three clips of wren: found by search among seeds that one has none in test and all in training.
+    for seed in range(30):
+        with caplog.at_level(logging.WARNING):
+            caplog.clear()
+            try:
+                found = make(birds, split=replace(STRATIFIED, seed=seed))
+            except UserError:
+                continue
+        if found.notes["classes without test clips"]:
+            break
+    assert found.notes["classes without test clips"] == ["wren"]
+    assert "1 classes without test clips: their recall is not available (wren)" in caplog.text
+
+
+def test_no_test_clips_at_all_is_an_error(make, tmp_path, write_clips):
+    name = next(f"{i}" for i in range(99) if hash_part("few", f"a/{i}") == hash_part("few", f"b/{i}") == "train")
+    write_clips(tmp_path / "few", ["a", "b"], 1, names=lambda i: name)
+    with pytest.raises(UserError, match=r"few: the split leaves no test clips of 2 in all; add clips, or use split"):
+        make(tmp_path / "few", split=HASH)
+
+
+def test_a_group_on_both_sides_is_a_warning(make, birds, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = make(birds, group_pattern=r"^([a-z]+)/")
+    assert found.notes["groups on both sides"] == ["owl", "wren"]
+    assert found.counts()["groups_on_both_sides"] == 2
+    assert "split=grouped parts them" in caplog.text
+    fair = make(birds, group_pattern=r"^(.*/\d)", split=Split("grouped", 0, 5, 0))
+    assert fair.notes["groups on both sides"] == []
+
+
+def test_loudness_is_measured_before_any_levelling(make, birds):
+    raw = make(birds, label="loudness", loudness_classes=4)
+    levelled = make(birds, label="loudness", loudness_classes=4, levels=[0.0])
+    assert raw.dataset.classes == ("loud1", "loud2", "loud3", "loud4")
+    assert [(c.id, c.label) for c in raw.dataset.clips] == [(c.id, c.label) for c in levelled.dataset.clips]
+    rms = {clip.id: facts.rms for clip, facts in zip(raw.dataset.clips, raw.extraction.facts, strict=True)}
+    order = sorted(rms, key=lambda name: rms[name])
+    label = {clip.id: clip.label for clip in raw.dataset.clips}
+    assert [label[name] for name in order] == [f"loud{1 + i // 10}" for i in range(40)]
+
+
+def test_relabelling_keeps_features_and_split_of_each_clip(make, tmp_path, write_clips):
+    write_clips(tmp_path / "d", ["a", "b", "c"], 20)
+    plain = make(tmp_path / "d", split=HASH)
+    relabel = {"size": {"small": ["c"], "large": ["a", "b"]}}
+    other = make(tmp_path / "d", split=HASH, label="size", relabel=relabel)
+    assert other.dataset.classes == ("small", "large")
+    assert [clip.label for clip in other.dataset.clips] == ["small"] * 20 + ["large"] * 40
+
+    def facts(material):
+        rows = zip(material.dataset.clips, material.extraction.features, material.parts, strict=True)
+        return {clip.id: (row.tobytes(), part) for clip, row, part in rows}
+
+    assert facts(plain) == facts(other)
+    subset = make(tmp_path / "d", split=HASH, keep=["a", "c"])
+    assert facts(subset).items() <= facts(plain).items()
+    assert subset.dataset.classes == ("a", "c")
+
+
+def test_hidden_copies_and_the_order_on_disk_change_nothing(make, birds, tmp_path):
+    plain = make(birds)
+    for path in sorted(birds.glob("*/*.wav"), reverse=True):  # a new inode and time for each, in another order
+        path.with_suffix(".tmp").write_bytes(path.read_bytes())
+        path.with_suffix(".tmp").replace(path)
+    (birds / "owl" / ".hidden.wav").write_bytes(b"")
+    again = make(birds)
+    assert again.parts == plain.parts
+    assert again.extraction.features.tobytes() == plain.extraction.features.tobytes()
+    assert isinstance(again.dataset.root, Path)
