@@ -1,4 +1,4 @@
-"""The only room that touches MLflow: one run per job, read back as plain records."""
+"""The only room that touches MLflow, besides src/ledger: one run per job, read back as plain records."""
 
 import hashlib
 import logging
@@ -43,7 +43,7 @@ class TrackingSettings:
     experiment: str
 
     def __post_init__(self) -> None:
-        if self.uri is not None and not self.uri.startswith(("sqlite:///", "http://", "https://", "postgresql")):
+        if not (self.uri or "http://").startswith(("sqlite:///", "http://", "https://", "postgresql")):
             raise UserError(
                 f"tracking.uri: got {self.uri!r}; expected sqlite:///FILE, or http(s)://HOST:PORT of an MLflow server"
             )
@@ -55,6 +55,7 @@ class RunRecord:
 
     Attributes:
         status: `FINISHED`, `FAILED`, `RUNNING` or `KILLED`. started, ended: seconds since 1970 (ended 0: not yet).
+        deleted: whether a person deleted it in MLflow.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class RunRecord:
     params: dict[str, str]
     metrics: dict[str, float]
     artifacts: str
+    deleted: bool = False
 
 
 @dataclass
@@ -119,7 +121,9 @@ class Store:
             UserError: the database is locked or damaged, or the server does not answer.
         """
         self.uri = store_uri(settings, folder)
+        self.home = Path(self.uri.removeprefix("sqlite:///")).parent if _embedded(self.uri) else folder
         self.experiment = settings.experiment
+        self.remote: TrackingSettings | None = None
         self.client, self.experiment_id = _opened(self.uri, settings.experiment, folder)
 
     @contextmanager
@@ -127,15 +131,36 @@ class Store:
         """A run for the duration of the block: FINISHED at its end, FAILED on an error, KILLED on an interrupt."""
         created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
         run = Run(self.client, created.info.run_id, self.uri, self.experiment)
+        with _explained(self.uri):
+            try:
+                yield run
+            except BaseException as error:
+                status = "FAILED" if isinstance(error, Exception) else "KILLED"
+                self.end(run.run_id, status, f"{type(error).__name__}: {error}")
+                raise
+            self.client.set_terminated(run.run_id, status="FINISHED")
+
+    def end(self, run_id: str, status: str, reason: str) -> None:
+        """End a run that did not finish; where the store takes nothing any more, that is told, not raised."""
         try:
-            yield run
-        except BaseException as error:
-            status = "FAILED" if isinstance(error, Exception) else "KILLED"
-            reason = f"{type(error).__name__}: {error}"[:5000]
-            self.client.set_tag(run.run_id, "reason", reason)
-            self.client.set_terminated(run.run_id, status=status)
-            raise
-        self.client.set_terminated(run.run_id, status="FINISHED")
+            with _explained(self.uri):
+                self.client.set_tag(run_id, "reason", reason[:5000])
+                self.client.set_terminated(run_id, status=status)
+        except UserError as error:
+            log.warning("run %s cannot be marked %s: %s", run_id, status, error)
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """One run of the experiment by its number, deleted or not; None where there is none."""
+        from mlflow.exceptions import MlflowException
+
+        with _explained(self.uri):
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+        return _record(run) if run.info.experiment_id == self.experiment_id else None
 
     def finished(self, identity: str) -> RunRecord | None:
         """The newest FINISHED run of this identity, or None."""
@@ -163,14 +188,13 @@ class Store:
         """Every run of the experiment that is not deleted, newest first; `filter_string` as in MLflow's search."""
         found: list[RunRecord] = []
         token = None
-        while True:
+        while token != "":
             page = self.client.search_runs(
                 [self.experiment_id], filter_string, max_results=1000, order_by=["start_time DESC"], page_token=token
             )
             found += [_record(run) for run in page]
-            token = page.token
-            if not token:
-                return found
+            token = page.token or ""
+        return found
 
 
 def store_uri(settings: TrackingSettings, folder: Path) -> str:
@@ -198,23 +222,20 @@ def as_params(settings: Mapping[str, Any]) -> dict[str, str]:
 @cache
 def _opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", str]:
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
-    embedded = uri.startswith("sqlite:///")
-    home = Path(uri.removeprefix("sqlite:///")).parent if embedded else folder
-    try:
+    home = Path(uri.removeprefix("sqlite:///")).parent if _embedded(uri) else folder
+    # the file's name, not its path: machines that share the disk may see it elsewhere
+    name = hashlib.sha256(uri.rpartition("/")[2].encode()).hexdigest()[:12]
+    with _explained(uri, OSError):
         home.mkdir(parents=True, exist_ok=True)
-        lock = home / f".{hashlib.sha256(uri.encode()).hexdigest()[:12]}.lock"
-        with FileLock(lock, timeout=120):
+        with FileLock(home / f".{name}.lock", timeout=120):
             client = MlflowClient(tracking_uri=uri)
             known = client.get_experiment_by_name(experiment)
             if known is None:
-                place = (home.resolve() / "artifacts" / experiment).as_uri() if embedded else None
+                place = None if uri.startswith("http") else (home.resolve() / "artifacts" / experiment).as_uri()
                 return client, client.create_experiment(experiment, artifact_location=place)
-    except (MlflowException, OSError) as error:
-        raise UserError(_advice(uri, error)) from error
     if known.lifecycle_stage == "deleted":
         raise UserError(
             f"tracking.experiment: {experiment!r} was deleted in {_shown(uri)}; restore it in MLflow "
@@ -223,12 +244,30 @@ def _opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", st
     return client, known.experiment_id
 
 
-def _advice(uri: str, error: Exception) -> str:
+def _embedded(uri: str) -> bool:
+    return uri.startswith("sqlite:///")
+
+
+@contextmanager
+def _explained(uri: str, more: type[Exception] = UserError) -> Iterator[None]:
+    """Advice in place of what MLflow raises (and `more`) where its store cannot be used."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, more) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(_advice(uri, error)) from error
+
+
+def _advice(uri: str, error: BaseException) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if uri.startswith("sqlite:///"):
+    if _embedded(uri):
         return (
-            f"{uri.removeprefix('sqlite:///')}: cannot be opened as an MLflow database ({first}). If it is damaged, "
-            "move it away and the next run starts a new one; if it is elsewhere, give tracking.uri=sqlite:///FILE"
+            f"{uri.removeprefix('sqlite:///')}: cannot be used as an MLflow database ({first}). If the disk is full or "
+            "another program holds the file, free it; if it is damaged, move it away: the next run starts a new one, "
+            "with what had finished taken from ledger/ beside it; if it is elsewhere, give tracking.uri=sqlite:///FILE"
         )
     return (
         f"tracking.uri={_shown(uri)}: the server does not answer as MLflow ({first}). Start it with `make server`, or "
@@ -253,6 +292,7 @@ def _record(run: Any) -> RunRecord:
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         artifacts=run.info.artifact_uri,
+        deleted=run.info.lifecycle_stage == "deleted",
     )
 
 

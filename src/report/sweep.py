@@ -1,17 +1,18 @@
 """The end of a sweep: every job in one table, then dataset by condition with intervals and what made each number."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from src.evaluation.intervals import wilson
+from src.report.naming import CELL, made_by
 from src.report.table import text_table
 
 if TYPE_CHECKING:
     from src.sweeping import JobResult
 
-_CELL = ("dataset", "preprocess", "spectrogram", "backbone", "weights", "head", "split", "origin")
+_Key = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def summary(results: "Sequence[JobResult]", jobs: int) -> str:
@@ -19,7 +20,7 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
     finished = [result for result in results if result.reason is None]
     parts = ["", _jobs_table(results)]
     if any(result.outcome for result in finished):
-        parts += ["", comparison([result.outcome for result in finished if result.outcome])]
+        parts += ["", comparison(finished)]
     missing = jobs - len(results)
     failed = len(results) - len(finished)
     parts += [
@@ -31,23 +32,23 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
     return "\n".join(parts)
 
 
-def comparison(outcomes: Sequence[dict[str, Any]]) -> str:
-    """Mean accuracy over seeds for each cell, its 95 % interval (Wilson, on the test clips), and what made it."""
-    cells: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for outcome in outcomes:
-        cells[tuple(outcome["tags"][key] for key in _CELL)].append(outcome)
+def comparison(results: "Sequence[JobResult]") -> str:
+    """Mean accuracy over seeds for each cell, its 95 % interval (Wilson, on the test clips), and what made it.
+
+    Args:
+        results: those with an outcome. Settings that a cell's tags do not tell are told with what made it.
+    """
+    cells: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
+    for result in results:
+        if result.outcome:
+            settings = tuple(word for word in result.overrides if not word.startswith("seed="))
+            cells[tuple(result.outcome["tags"][tag] for tag in CELL), settings].append(result.outcome)
+    alike = Counter(tags for tags, _ in cells)
+    common = set.intersection(*(set(settings) for _, settings in cells))
     rows = []
-    for key, members in sorted(cells.items()):
-        dataset, preprocess, spectrogram, backbone, weights, head, split, origin = key
-        accuracies = [member["accuracy"] for member in members]
-        clips = members[0]["test_clips"]
-        interval = wilson(mean(accuracies) * clips, clips)
-        spread = f"{100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else "-"
-        picture = "" if spectrogram == "none" else f"{spectrogram}, "
-        reach = f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
-        made = f"{picture}{backbone} ({weights}), {head}, split {split}"
-        accuracy = f"{100 * mean(accuracies):.1f}"
-        rows.append((dataset, preprocess, accuracy, reach, spread, str(len(members)), str(clips), origin, made))
+    for (tags, settings), members in sorted(cells.items()):
+        own = [word for word in settings if word not in common] if alike[tags] > 1 else []
+        rows.append(_row(dict(zip(CELL, tags, strict=True)), own, members))
     header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "seeds", "test clips", "audio", "made by")
     note = (
         "accuracy: mean over seeds; interval: Wilson on the test clips (seeds repeat them and add none)"
@@ -55,6 +56,23 @@ def comparison(outcomes: Sequence[dict[str, Any]]) -> str:
         * any(r[7] == "rendered" for r in rows)
     )
     return f"{text_table(header, rows)}\n{note}"
+
+
+def _row(tags: dict[str, str], settings: Sequence[str], members: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    accuracies = [member["accuracy"] for member in members]
+    clips = members[0]["test_clips"]
+    interval = wilson(mean(accuracies) * clips, clips)
+    return (
+        tags["dataset"],
+        tags["preprocess"],
+        f"{100 * mean(accuracies):.1f}",
+        f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
+        f"{100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else "-",
+        str(len(members)),
+        str(clips),
+        tags["origin"],
+        ", ".join((made_by(tags), *settings)),
+    )
 
 
 def _jobs_table(results: "Sequence[JobResult]") -> str:

@@ -1,0 +1,52 @@
+"""Tables and figures from tracked runs: `python -m src.report name=table2`."""
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from src import entry, sweeping
+
+# Hydra takes several values for a multirun; here they are the sweep to report on.
+_swept: list[str] = []
+
+
+@hydra.main(version_base="1.3", config_path="../../conf", config_name="report")
+def main(cfg: DictConfig) -> None:
+    """One report."""
+    sweeping.run_single(cfg, _report)
+
+
+def _report(cfg: DictConfig) -> None:
+    from pathlib import Path
+
+    from hydra.core.hydra_config import HydraConfig
+
+    from src import configure
+    from src.errors import UserError
+    from src.report.asked import Typed
+    from src.report.cell import Resampling
+    from src.report.making import Request, make
+    from src.tracking import Store
+
+    request = Request(
+        name=str(cfg.name),
+        action=str(cfg.action),
+        folder=Path(str(cfg.folder)),
+        resampling=Resampling(configure.whole("draws", cfg.draws), configure.whole("resample_seed", cfg.resample_seed)),
+        typed=Typed.of([*HydraConfig.get().overrides.task, *_swept]),
+    )
+    if not make(request, lambda: Store(*configure.tracking(cfg))):
+        raise UserError("report: not everything could be made; see the errors above")
+
+
+def _take_sweeps() -> None:
+    from src.report.asked import is_sweep
+
+    _swept.extend(word for word in sys.argv[1:] if is_sweep(word))
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in _swept]
+
+
+if __name__ == "__main__":
+    _take_sweeps()
+    entry.launch(main, sweeping.finish)

@@ -1,0 +1,115 @@
+"""Accuracy tables: a row per cell, and datasets against conditions as the paper prints them."""
+
+from collections.abc import Callable, Sequence
+
+from src.report.desk import Row
+from src.report.document import MISSING, NONE, Table, points, signed, span
+from src.report.paper_values import Published
+
+NOTES = (
+    "Accuracy on the test clips in percent, mean and standard deviation over seeds. Wilson: 95 % interval on the test "
+    "clips (seeds repeat them and add none). Bootstrap: over clips (over groups where known) and seeds together.",
+    "The paper's values are what it printed. Difference and verdict: for recordings only.",
+)
+Label = tuple[str, Callable[[Row], str]]
+
+
+def cells_table(key: str, title: str, labels: Sequence[Label], rows: Sequence[Row]) -> Table:
+    """A row per cell, with all there is to say of it.
+
+    Args:
+        labels: heading and text of the columns that name a cell.
+    """
+    header = (
+        *(name for name, _ in labels),
+        *("paper", "accuracy", "sd", "Wilson 95 %", "bootstrap 95 %", "macro F1", "difference", "verdict"),
+        *("seeds", "test clips", "audio", "made by"),
+    )
+    return Table(
+        key,
+        title,
+        header,
+        tuple((*(text(row) for _, text in labels), *_cells(row)) for row in rows),
+        tuple({name: text(row) for name, text in labels} | data(row) for row in rows),
+        NOTES,
+        text_columns=len(labels),
+    )
+
+
+def paper_text(paper: Published | None) -> str:
+    """The paper's value; a star where it does not say which condition it is for."""
+    return NONE if paper is None else points(paper.value) + "*" * (not paper.condition_stated)
+
+
+def accuracy_text(row: Row | None) -> str:
+    """Mean and deviation, `missing`, or `error`."""
+    if row is None:
+        return NONE
+    if row.score is None:
+        return "error" if row.cell.error else MISSING
+    spread = "" if row.score.deviation is None else f" ± {points(row.score.deviation)}"
+    partial = f" ({len(row.cell.runs)} of {len(row.cell.wanted.seeds)} seeds)" if row.cell.missing else ""
+    return points(row.score.accuracy) + spread + partial
+
+
+def verdict_text(row: Row) -> str:
+    """What may be said of the paper's value."""
+    if row.verdict is not None:
+        return str(row.verdict)
+    return "stand-in: none" if row.paper is not None and row.cell.origin == "rendered" else NONE
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    cell, scored = row.cell, row.score
+    seeds = f"{len(cell.runs)}" if not cell.missing else f"{len(cell.runs)} of {len(cell.wanted.seeds)}"
+    if scored is None:
+        said = "error" if cell.error else MISSING
+        return (paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.origin or NONE, cell.made_by or NONE)
+    return (
+        paper_text(row.paper),
+        points(scored.accuracy),
+        NONE if scored.deviation is None else points(scored.deviation),
+        span(scored.wilson.low, scored.wilson.high),
+        span(scored.bootstrap.low, scored.bootstrap.high),
+        f"{points(scored.macro_f1)} ({span(scored.macro_f1_interval.low, scored.macro_f1_interval.high)})",
+        NONE if row.difference is None else signed(row.difference),
+        verdict_text(row),
+        seeds,
+        str(cell.clips),
+        cell.origin,
+        cell.made_by,
+    )
+
+
+def data(row: Row) -> dict[str, object]:
+    """A cell as values, accuracies in percent; with its run ids, or the command that makes them."""
+    cell, scored = row.cell, row.score
+    told: dict[str, object] = {
+        "dataset": cell.wanted.title,
+        "condition": cell.wanted.condition,
+        "paper": None if row.paper is None else 100 * row.paper.value,
+        "paper_source": "" if row.paper is None else row.paper.source,
+        "seeds": " ".join(map(str, cell.seeds)),
+        "test_clips": cell.clips,
+        "audio": cell.origin,
+        "made_by": cell.made_by,
+        "run_ids": " ".join(run.run_id for run in cell.runs),
+        "missing_command": cell.wanted.command(cell.missing) if cell.missing else "",
+        "error": cell.error,
+    }
+    if scored is None:
+        return told
+    return told | {
+        "accuracy": 100 * scored.accuracy,
+        "sd": None if scored.deviation is None else 100 * scored.deviation,
+        "wilson_low": 100 * scored.wilson.low,
+        "wilson_high": 100 * scored.wilson.high,
+        "bootstrap_low": 100 * scored.bootstrap.low,
+        "bootstrap_high": 100 * scored.bootstrap.high,
+        "macro_f1": 100 * scored.macro_f1,
+        "macro_f1_low": 100 * scored.macro_f1_interval.low,
+        "macro_f1_high": 100 * scored.macro_f1_interval.high,
+        "difference": None if row.difference is None else 100 * row.difference,
+        "verdict": verdict_text(row),
+        "accuracy_by_seed": " ".join(f"{100 * accuracy:.4f}" for accuracy in cell.accuracies),
+    }

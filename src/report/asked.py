@@ -1,0 +1,187 @@
+"""From what was typed to the cells that are wanted; with the entry point, the only place here that knows Hydra."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from src import configure
+from src.data.dataset import DatasetSettings
+from src.errors import UserError
+from src.report.wanted import Wanted
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
+_OWN = ("name", "action", "folder", "draws", "resample_seed", "progress", "workers")
+_SEEDS = (0, 1, 2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Overrides of the command line, without the report's own.
+
+    Attributes:
+        fixed: override as typed, by the setting it gives. swept: setting to its values.
+    """
+
+    fixed: dict[str, str] = field(default_factory=dict)
+    swept: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Typed":
+        """Sort overrides.
+
+        Raises:
+            UserError: one cannot be read.
+        """
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(words))
+        except HydraException as error:
+            raise UserError(f"{' '.join(words)}: cannot be read as settings ({str(error).splitlines()[0]})") from error
+        found = cls()
+        for override in parsed:
+            key = override.get_key_element()
+            if override.is_sweep_override():
+                found.swept[key] = tuple(override.sweep_string_iterator())
+            elif key not in _OWN:
+                found.fixed[key] = str(override.input_line)
+        return found
+
+
+def is_sweep(word: str) -> bool:
+    """Whether a word of the command line gives a setting several values."""
+    if word.startswith("-") or "=" not in word:
+        return False
+    try:
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False
+
+
+def wanted(experiment: str, typed: Typed) -> list[Wanted]:
+    """The cells of an experiment, under the overrides typed.
+
+    Args:
+        experiment: a file of conf/experiment, whose hydra.sweeper.params are the axes; empty: those typed are.
+
+    Raises:
+        UserError: an override that does not compose, or a sweep over what is no axis of the experiment.
+    """
+    with _hydra():
+        here = typed if not experiment else _without_what_it_fixes(experiment, typed)
+        base = _composed(experiment, here.fixed.values())
+        axes = {key: _choices(str(value)) for key, value in (base.hydra.sweeper.params or {}).items()}
+        _check(experiment, axes, here)
+        axes |= {key: (_value(key, word),) for key, word in here.fixed.items() if key in axes} | here.swept
+        common = {key: word for key, word in here.fixed.items() if key not in axes}
+        seeds = _seeds(axes.pop("seed", None), common)
+        composer = _Composer(experiment, common)
+        return [
+            _cell(experiment, tuple(zip(axes, values, strict=True)), tuple(common.values()), seeds, composer)
+            for values in product(*axes.values())
+        ]
+
+
+class _Composer:
+    """Composed settings of combinations, each value of an axis composed once."""
+
+    def __init__(self, experiment: str, common: Mapping[str, str]) -> None:
+        self._experiment, self._common = experiment, tuple(common.values())
+        self._known: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def __call__(self, axes: Sequence[tuple[str, str]]) -> dict[str, Any]:
+        """Groups that one axis alone chooses are composed apart; settings that depend on each other, together."""
+        owners = [key.split(".")[0] for key, _ in axes]
+        if len(set(owners)) < len(owners):
+            return self._one(*(f"{key}={value}" for key, value in axes))
+        settings = dict(self._one())
+        for owner, (key, value) in zip(owners, axes, strict=True):
+            settings[owner] = self._one(f"{key}={value}")[owner]
+        return settings
+
+    def _one(self, *words: str) -> dict[str, Any]:
+        if words not in self._known:
+            composed = _composed(self._experiment, (*self._common, *words))
+            self._known[words] = configure.plain(
+                OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+            )
+        return self._known[words]
+
+
+def _cell(
+    experiment: str, axes: tuple[tuple[str, str], ...], common: tuple[str, ...], seeds: tuple[int, ...], make: _Composer
+) -> Wanted:
+    settings = make(axes)
+    if "standardize" in settings["head"] and settings["head"]["standardize"] is None:
+        settings = settings | {
+            "head": settings["head"] | {"standardize": configure.standardize(settings["backbone"])},
+        }
+    dataset = configure.build("dataset", settings["dataset"], DatasetSettings)
+    return Wanted(experiment, axes, common, seeds, settings, dataset.title, dataset.base or dataset.title)
+
+
+def _without_what_it_fixes(experiment: str, typed: Typed) -> Typed:
+    """Overrides of a group that the experiment itself chooses (the baseline's backbone) do not reach it."""
+    plain, own = dict(_options("")), dict(_options(experiment))
+    fixed = {group for group in own if own[group] != plain.get(group) and group != "experiment"}
+    words = {key: word for key, word in typed.fixed.items() if key.split(".")[0] not in fixed}
+    return Typed(words, typed.swept)
+
+
+@cache
+def _options(experiment: str) -> tuple[tuple[str, str], ...]:
+    """The option that each group is set to where nothing is typed."""
+    return tuple((str(group), str(option)) for group, option in _composed(experiment, ()).hydra.runtime.choices.items())
+
+
+def _check(experiment: str, axes: Mapping[str, Sequence[str]], typed: Typed) -> None:
+    strange = [key for key in typed.swept if key not in axes]
+    if experiment and strange:
+        raise UserError(
+            f"{strange[0]}: got several values, but {experiment} is a sweep over {', '.join(axes)}; give one value, or "
+            "use name=compare"
+        )
+
+
+def _seeds(swept: Sequence[str] | None, common: dict[str, str]) -> tuple[int, ...]:
+    if swept is None:
+        word = common.pop("seed", None)
+        return _SEEDS if word is None else (configure.whole("seed", int(_value("seed", word))),)
+    try:
+        return tuple(int(value) for value in swept)
+    except ValueError as error:
+        raise UserError(f"seed: got {','.join(swept)}; expected whole numbers") from error
+
+
+def _choices(text: str) -> tuple[str, ...]:
+    override = OverridesParser.create().parse_override(f"x={text}")
+    return tuple(override.sweep_string_iterator()) if override.is_sweep_override() else (text,)
+
+
+def _value(key: str, word: str) -> str:
+    return word.lstrip("+").removeprefix(f"{key}=")
+
+
+def _composed(experiment: str, words: Sequence[str] | Any) -> DictConfig:
+    chosen = [f"experiment={experiment}"] if experiment else []
+    try:
+        return compose("config", [*chosen, *words], return_hydra_config=True)
+    except HydraException as error:
+        raise UserError(f"{' '.join((*chosen, *words))}: {str(error).strip()}") from error
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield

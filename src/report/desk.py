@@ -1,0 +1,161 @@
+"""Where reports are made: cells by experiment, their scores, the paper's values beside them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from src.evaluation.verdict import Verdict, judge
+from src.report import paper_values
+from src.report.cell import Cell, Resampling, Score, score
+from src.report.document import Source
+from src.report.paper_values import Published
+from src.report.wanted import commands
+from src.tracking import RunRecord
+
+NETWORK, BASELINE = "network", "baseline"
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One cell as tables show it.
+
+    Attributes:
+        score: None where there is no number. paper: what the paper got, if it did this.
+        verdict: for recorded data with a paper's value.
+    """
+
+    cell: Cell
+    score: Score | None
+    paper: Published | None
+    verdict: Verdict | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the paper's; None for a stand-in, which is not the paper's data."""
+        if self.score is None or self.paper is None or self.cell.origin != "recorded":
+            return None
+        return self.score.accuracy - self.paper.value
+
+
+@dataclass
+class Desk:
+    """The cells of some experiments, scored once each."""
+
+    cells: Sequence[Cell]
+    resampling: Resampling
+    _rows: dict[int, Row] = field(default_factory=dict)
+
+    def of(self, *experiments: str) -> list[Row]:
+        """Rows of some experiments, in the order of the files' axes."""
+        return [self.row(cell) for cell in self.cells if cell.wanted.experiment in experiments]
+
+    def find(
+        self, experiment: str, title: str, condition: str | None = None, *, having: Callable[[Cell], bool] | None = None
+    ) -> Row | None:
+        """The first row of an experiment for a dataset and, if given, a condition."""
+        for row in self.of(experiment):
+            wanted = row.cell.wanted
+            if wanted.title == title and condition in (None, wanted.condition) and (not having or having(row.cell)):
+                return row
+        return None
+
+    def row(self, cell: Cell) -> Row:
+        """A cell with its score and the paper's value."""
+        if id(cell) not in self._rows:
+            self._rows[id(cell)] = _row(cell, self.resampling)
+        return self._rows[id(cell)]
+
+
+def _row(cell: Cell, resampling: Resampling) -> Row:
+    scored = score(cell, resampling) if cell.tested is not None else None
+    kind = classifier(cell)
+    paper = paper_values.accuracy(cell.wanted.title, kind, cell.wanted.condition) if kind else None
+    verdict = None
+    if scored is not None and paper is not None and cell.origin == "recorded":
+        verdict = judge(paper.value, scored.accuracy, cell.clips, scored.interval, "recorded")
+    return Row(cell, scored, paper, verdict)
+
+
+def classifier(cell: Cell) -> str:
+    """`network` or `baseline` where the cell does what the paper did, whatever the network; else empty."""
+    params = cell.wanted.params
+    backbone, head = params["backbone._target_"].rpartition(".")[2], params["head._target_"].rpartition(".")[2]
+    if (backbone, head) == ("Marsyas", "RandomForest"):
+        return BASELINE
+    drawn = params["spectrogram._target_"].endswith(".Asperes") and params["spectrogram.reference"] == "full_scale"
+    trained = backbone in ("Auto", "Vision") and not cell.wanted.random_weights
+    return NETWORK if trained and head == "Linear" and drawn else ""
+
+
+def sources(cells: Iterable[Cell]) -> tuple[Source, ...]:
+    """The runs behind cells."""
+    return tuple(
+        Source(
+            cell.wanted.name,
+            cell.origin,
+            cell.made_by,
+            tuple(_run(seed, run) for seed, run in zip(cell.seeds, cell.runs, strict=True)),
+        )
+        for cell in _distinct(cells)
+    )
+
+
+def _run(seed: int, run: RunRecord) -> tuple[int, str, float, str]:
+    return seed, run.run_id, run.metrics.get("test/accuracy", float("nan")), run.tags.get("git_commit", "unknown")
+
+
+def missing(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Commands that make the runs which cells lack."""
+    return tuple(commands([(cell.wanted, cell.missing) for cell in _distinct(cells) if cell.missing]))
+
+
+def errors(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Why cells give no number although they have runs."""
+    return tuple(f"{cell.wanted.name}: {cell.error}" for cell in _distinct(cells) if cell.error)
+
+
+def remarks(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """What a reader must know of the runs: stand-ins, other networks, repetitions, versions, unfinished runs."""
+    found = _distinct(cells)
+    runs = [run for cell in found for run in cell.runs]
+    told = []
+    rendered = sorted({cell.wanted.title for cell in found if cell.origin == "rendered"})
+    if rendered:
+        told.append(
+            f"Rendered stand-ins, whose numbers say nothing about the paper's recordings: {', '.join(rendered)}. The "
+            "paper's values stand beside them for orientation only; no difference and no verdict is drawn."
+        )
+    networks = sorted({run.tags["backbone"] for cell in found if cell.wanted.auto for run in cell.runs})
+    if networks and networks != ["inception_v3"]:
+        told.append(f"The network is {', '.join(networks)}, not the paper's Inception v3.")
+    told += _counted(found)
+    versions = sorted({run.tags.get("result_version", "unknown") for run in runs})
+    if len(versions) > 1:
+        told.append(f"Runs of different result versions ({', '.join(versions)}) stand side by side: not comparable.")
+    commits = sorted({run.tags.get("git_commit", "unknown") for run in runs})
+    if len(commits) > 1:
+        told.append(f"Runs of {len(commits)} different commits: {', '.join(_short(commit) for commit in commits)}.")
+    return tuple(told)
+
+
+def _counted(cells: Sequence[Cell]) -> list[str]:
+    told = []
+    rerun, left = sum(cell.rerun for cell in cells), sum(cell.left_out for cell in cells)
+    if rerun:
+        told.append(f"Of runs repeated for one cell and seed the newest counts; {rerun} older left out.")
+    if left:
+        told.append(f"{left} finished runs with the same settings but other data or another network are left out.")
+    partial = [cell.wanted.name for cell in cells if cell.runs and cell.missing]
+    if partial:
+        told.append(f"Fewer seeds than wanted: {'; '.join(partial)}.")
+    ended = [f"{cell.wanted.name} {how}" for cell in cells for how in cell.ended]
+    if ended:
+        told.append(f"Not finished, so not counted: {'; '.join(ended)}.")
+    return told
+
+
+def _distinct(cells: Iterable[Cell]) -> list[Cell]:
+    return list({id(cell): cell for cell in cells}.values())
+
+
+def _short(commit: str) -> str:
+    return commit[:8] + "+changes" * commit.endswith("+changes")

@@ -1,0 +1,114 @@
+"""Runs read back from the store, and which of them count for which cell."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+
+from src.errors import UserError
+from src.report.cell import Cell, tested
+from src.report.predictions import PREDICTIONS, Predictions, read_predictions
+from src.report.wanted import Wanted
+from src.tracking import RunRecord, Store
+
+_NEEDED = ("identity", "dataset", "origin", "data_digest", "seed", "backbone", "weights", "spectrogram", "head")
+
+
+class Library:
+    """Every run of the store, sorted into the cells of a report.
+
+    FINISHED runs alone count. Of several of one seed the newest does. All cells of a dataset show the same data, that
+    of its newest finished run; all whose network `backbone=auto` chose show the same one, which most of them have.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Read the runs once."""
+        self._store = store
+        self._runs: dict[str, list[RunRecord]] = defaultdict(list)
+        for run in store.runs():  # newest first
+            if all(tag in run.tags for tag in _NEEDED) and "backbone._target_" in run.params:
+                self._runs[run.tags["dataset"]].append(run)
+        self.predictions = cache(self._predictions)
+
+    def cells(self, wanted: Sequence[Wanted]) -> list[Cell]:
+        """What the store has for each, in order."""
+        accepted = {id(one): [run for run in self._runs[one.title] if one.accepts(run)] for one in wanted}
+        data = _newest_data(wanted, accepted)
+        network = _commonest_network(wanted, accepted, data)
+        return [self._cell(one, accepted[id(one)], data.get(one.title), network) for one in wanted]
+
+    def _cell(self, wanted: Wanted, runs: Sequence[RunRecord], data: str | None, network: "_Network") -> Cell:
+        same = [run for run in runs if data in (None, run.tags["data_digest"])]
+        if wanted.auto and network is not None:
+            name, weights = network
+            same = [run for run in same if run.tags["backbone"] == name]
+            same = [run for run in same if wanted.random_weights or run.tags["weights"] == weights]
+        same = _one_network(same)
+        by_seed: dict[int, list[RunRecord]] = {seed: [] for seed in wanted.seeds}
+        for run in same:
+            if int(run.tags["seed"]) in by_seed:
+                by_seed[int(run.tags["seed"])].append(run)
+        finished = {seed: [run for run in found if run.status == "FINISHED"] for seed, found in by_seed.items()}
+        cell = Cell(
+            wanted,
+            runs=tuple(found[0] for found in finished.values() if found),
+            rerun=sum(len(found) - 1 for found in finished.values() if found),
+            ended=tuple(_how(found[0]) for seed, found in by_seed.items() if found and not finished[seed]),
+            left_out=len({run.run_id for run in runs if run.status == "FINISHED"} - {run.run_id for run in same}),
+        )
+        return self._read(cell) if cell.runs else cell
+
+    def _read(self, cell: Cell) -> Cell:
+        try:
+            found = [self.predictions(run.run_id) for run in cell.runs]
+            return replace(cell, predictions=found[0], tested=tested(found, cell.runs))
+        except UserError as error:
+            return replace(cell, error=str(error))
+
+    def _predictions(self, run_id: str) -> Predictions:
+        return read_predictions(self._store.artifact(run_id, PREDICTIONS), run_id)
+
+
+_Network = tuple[str, str] | None
+
+
+def _newest_data(wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]]) -> dict[str, str]:
+    newest: dict[str, RunRecord] = {}
+    for one in wanted:
+        for run in accepted[id(one)]:
+            if run.status == "FINISHED" and (one.title not in newest or run.started > newest[one.title].started):
+                newest[one.title] = run
+    return {title: run.tags["data_digest"] for title, run in newest.items()}
+
+
+def _commonest_network(
+    wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]], data: dict[str, str]
+) -> _Network:
+    """Backbone and weights of most (cell, seed) pairs; of the newest run where two are as common."""
+    covered: Counter[tuple[str, str]] = Counter()
+    newest: dict[tuple[str, str], float] = {}
+    for one in wanted:
+        if not one.auto or one.random_weights:
+            continue
+        pairs = set()
+        for run in accepted[id(one)]:
+            if run.status == "FINISHED" and run.tags["data_digest"] == data[one.title]:
+                network = (run.tags["backbone"], run.tags["weights"])
+                pairs.add((*network, run.tags["seed"]))
+                newest[network] = max(newest.get(network, 0.0), run.started)
+        covered.update((name, weights) for name, weights, _ in pairs)
+    return max(covered, key=lambda network: (covered[network], newest[network]), default=None)
+
+
+def _one_network(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Only those with the backbone and weights of the newest finished one."""
+    finished = [run for run in runs if run.status == "FINISHED"]
+    if not finished:
+        return list(runs)
+    newest = (finished[0].tags["backbone"], finished[0].tags["weights"])
+    return [run for run in runs if (run.tags["backbone"], run.tags["weights"]) == newest]
+
+
+def _how(run: RunRecord) -> str:
+    reason = run.tags.get("reason", "").splitlines()
+    return f"seed {run.tags['seed']}: {run.status.lower()}" + (f" ({reason[0]})" if reason else "")

@@ -1,0 +1,182 @@
+"""Pairs of cells on the same test clips, tested as one family."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from src.errors import UserError
+from src.evaluation.comparison import Comparison, compare
+from src.evaluation.statistics import holm
+from src.report.cell import Cell, Resampling
+from src.report.desk import Row
+from src.report.document import MISSING, NONE, Table, p_value, signed, span
+
+ALPHA = 0.05
+TWO_POINTS = 0.02
+"""What the paper takes for significant (section 5)."""
+
+NOTES = (
+    "Difference: second minus first, accuracy averaged over seeds, in points. Interval and p: paired bootstrap over "
+    "test clips (over groups where known). McNemar: exact, on the seeds' majority votes. Both p are corrected for the "
+    "number of rows (Holm); higher or lower: the bootstrap's is at most 0.05; a tie: it is above.",
+    "2 points: the paper calls a difference significant from two points on; marked where that and the test disagree.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two cells to be compared: `subject` (a dataset, say) and `what` (second minus first) name them."""
+
+    subject: str
+    what: str
+    first: Row
+    second: Row
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Outcome of one pair within its family.
+
+    Attributes:
+        result: None where there is none, for the reason in `error`, or because runs are missing (error empty).
+        p, p_votes: of the bootstrap and of McNemar's test, corrected by Holm; nan without a result.
+    """
+
+    pair: Pair
+    result: Comparison | None
+    error: str = ""
+    p: float = float("nan")
+    p_votes: float = float("nan")
+
+    @property
+    def outcome(self) -> Literal["higher", "lower", "tie", "missing", "error"]:
+        """What the test says of the second cell."""
+        if self.result is None:
+            return "error" if self.error else "missing"
+        if self.p > ALPHA:
+            return "tie"
+        return "higher" if self.result.difference > 0 else "lower"
+
+    @property
+    def two_points(self) -> bool:
+        """Whether the paper's rule calls it different; a rounding error short of two points is two points."""
+        return self.result is not None and abs(self.result.difference) >= TWO_POINTS - 1e-9
+
+    @property
+    def paper(self) -> float | None:
+        """The paper's difference, where it has both."""
+        first, second = self.pair.first.paper, self.pair.second.paper
+        return None if first is None or second is None else second.value - first.value
+
+
+def family(pairs: Sequence[Pair], resampling: Resampling) -> list[Compared]:
+    """Compare pairs and correct for their number."""
+    found = [_compared(pair, resampling) for pair in pairs]
+    tested = [one for one in found if one.result is not None]
+    if not tested:
+        return found
+    results = [one.result for one in tested if one.result is not None]
+    corrected = holm(np.array([result.p_bootstrap for result in results]))
+    votes = holm(np.array([result.votes.p for result in results]))
+    known = {
+        id(one): replace(one, p=float(p), p_votes=float(v)) for one, p, v in zip(tested, corrected, votes, strict=True)
+    }
+    return [known.get(id(one), one) for one in found]
+
+
+def _compared(pair: Pair, resampling: Resampling) -> Compared:
+    first, second = pair.first.cell, pair.second.cell
+    if not (first.runs and second.runs):
+        return Compared(pair, None)
+    try:
+        rng = resampling.rng(f"{first.wanted.name} / {second.wanted.name}")
+        return Compared(pair, compare(first.compared, second.compared, rng, draws=resampling.draws))
+    except UserError as error:
+        return Compared(pair, None, str(error))
+
+
+def comparisons(key: str, title: str, found: Sequence[Compared]) -> Table:
+    """The family as a table."""
+    header = (
+        *("dataset", "second − first", "difference", "95 % interval", "p", "McNemar p", "outcome", "2 points"),
+        *("paper's difference", "clips", "audio"),
+    )
+    rows, data = zip(*((_text(one), _data(one)) for one in found), strict=True) if found else ((), ())
+    return Table(key, title, header, rows, data, NOTES if found else (), text_columns=2)
+
+
+def errors(found: Sequence[Compared]) -> tuple[str, ...]:
+    """Pairs that give no number although both cells have runs."""
+    return tuple(f"{one.pair.subject}, {one.pair.what}: {one.error}" for one in found if one.error)
+
+
+def cells(pairs: Sequence[Pair]) -> list[Cell]:
+    """The cells that pairs are made of."""
+    return [row.cell for pair in pairs for row in (pair.first, pair.second)]
+
+
+def audio(*rows: Row) -> str:
+    """`recorded`, `rendered`, or both where cells differ; empty without runs."""
+    return " and ".join(sorted({row.cell.origin for row in rows if row.cell.origin}))
+
+
+def _text(one: Compared) -> tuple[str, ...]:
+    result, paper = one.result, one.paper
+    shown_paper = NONE if paper is None else signed(paper)
+    origin = audio(one.pair.first, one.pair.second) or NONE
+    if result is None:
+        said = "no number: see errors" if one.error else MISSING
+        return (one.pair.subject, one.pair.what, said, *(NONE,) * 5, shown_paper, NONE, origin)
+    return (
+        one.pair.subject,
+        one.pair.what,
+        signed(result.difference),
+        span(result.interval.low, result.interval.high, signed),
+        p_value(one.p),
+        p_value(one.p_votes),
+        one.outcome,
+        _rule(one),
+        shown_paper,
+        str(result.clips),
+        origin,
+    )
+
+
+def _rule(one: Compared) -> str:
+    significant = one.outcome != "tie"
+    if one.two_points == significant:
+        return "agrees"
+    return "disagrees: says different" if one.two_points else "disagrees: says equal"
+
+
+def _data(one: Compared) -> dict[str, object]:
+    result = one.result
+    told: dict[str, object] = {
+        "dataset": one.pair.subject,
+        "second_minus_first": one.pair.what,
+        "first": one.pair.first.cell.wanted.name,
+        "second": one.pair.second.cell.wanted.name,
+        "outcome": one.outcome,
+        "paper_difference": None if one.paper is None else 100 * one.paper,
+        "audio": audio(one.pair.first, one.pair.second),
+        "error": one.error,
+    }
+    if result is None:
+        return told
+    return told | {
+        "difference": 100 * result.difference,
+        "low": 100 * result.interval.low,
+        "high": 100 * result.interval.high,
+        "p_bootstrap": result.p_bootstrap,
+        "p_bootstrap_holm": one.p,
+        "only_first": result.votes.only_first,
+        "only_second": result.votes.only_second,
+        "tied_votes": result.votes.tied,
+        "p_mcnemar": result.votes.p,
+        "p_mcnemar_holm": one.p_votes,
+        "two_points": one.two_points,
+        "clips": result.clips,
+        "run_ids": " ".join(run.run_id for cell in (one.pair.first.cell, one.pair.second.cell) for run in cell.runs),
+    }

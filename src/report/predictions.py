@@ -1,0 +1,74 @@
+"""What a run said of every clip, read back from its artifact."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from src.errors import UserError
+
+PREDICTIONS = "predictions.csv"
+_NEEDED = ("clip", "group", "part", "label", "predicted")
+_FIRST_CLASS = "p_"
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One row per clip of the dataset, tested or not.
+
+    Attributes:
+        ids: names of the clips. groups: None where unknown. parts: `train`, `validation` or `test`.
+        labels, predicted: names of classes. classes: in the order of the classifier's outputs.
+        duration: seconds; rms: full scale is 1, as recorded; nan where the run did not say.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str | None, ...]
+    parts: tuple[str, ...]
+    labels: tuple[str, ...]
+    predicted: tuple[str, ...]
+    classes: tuple[str, ...]
+    duration: Float64[np.ndarray, " clips"]
+    rms: Float64[np.ndarray, " clips"]
+
+    def where(self, part: str) -> Int64[np.ndarray, " chosen"]:
+        """Positions of one part's clips."""
+        return np.array([i for i, p in enumerate(self.parts) if p == part], dtype=np.int64)
+
+    def of(self, label: str) -> Int64[np.ndarray, " chosen"]:
+        """Positions of one class's clips."""
+        return np.array([i for i, known in enumerate(self.labels) if known == label], dtype=np.int64)
+
+
+def read_predictions(content: bytes, run_id: str) -> Predictions:
+    """Parse `predictions.csv`.
+
+    Raises:
+        UserError: it is not such a table.
+    """
+    table = csv.DictReader(io.StringIO(content.decode("utf8"), newline=""))
+    header = table.fieldnames or []
+    lacking = [name for name in _NEEDED if name not in header]
+    rows = list(table)
+    if lacking or not rows:
+        what = f"lacks the columns {', '.join(lacking)}" if lacking else "has no rows"
+        raise UserError(f"run {run_id}: its {PREDICTIONS} {what}; run it again with force=true")
+
+    def column(name: str) -> tuple[str, ...]:
+        return tuple(row[name] for row in rows)
+
+    def numbers(name: str) -> Float64[np.ndarray, " clips"]:
+        return np.array(column(name) if name in header else [np.nan] * len(rows), dtype=np.float64)
+
+    return Predictions(
+        ids=column("clip"),
+        groups=tuple(group or None for group in column("group")),
+        parts=column("part"),
+        labels=column("label"),
+        predicted=column("predicted"),
+        classes=tuple(name.removeprefix(_FIRST_CLASS) for name in header if name.startswith(_FIRST_CLASS)),
+        duration=numbers("duration"),
+        rms=numbers("rms"),
+    )

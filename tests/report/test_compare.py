@@ -1,0 +1,51 @@
+import numpy as np
+
+from src.report.asked import Typed, wanted
+from src.report.compare import compare
+
+
+def _filled(shelf, words, right):
+    cells = wanted("", Typed.of(words))
+    for one, count in zip(cells, right, strict=True):
+        for seed in one.seeds:
+            shelf.add(one, seed, np.arange(40) < count)
+    return compare(shelf.desk(cells))
+
+
+def test_pairs_differ_in_one_setting(shelf):
+    words = ["dataset=composer", "preprocess=unprocessed,normalized", "head.learning_rate=0.01,0.1", "seed=0"]
+    report = _filled(shelf, words, (30, 31, 35, 39))
+    cells, found = report.tables
+    assert cells.header[:3] == ("dataset", "preprocess", "head.learning_rate")
+    assert [row[1:3] for row in found.rows] == [
+        ("unprocessed, head.learning_rate: 0.1 − 0.01", "+2.5"),
+        ("0.01, preprocess: normalized − unprocessed", "+12.5"),
+        ("0.1, preprocess: normalized − unprocessed", "+20.0"),
+        ("normalized, head.learning_rate: 0.1 − 0.01", "+10.0"),
+    ]
+    assert report.missing == () and report.errors == ()
+    assert [source.cell for source in report.sources] == [
+        f"dataset=composer preprocess={c} head.learning_rate={r}"
+        for c in ("unprocessed", "normalized")
+        for r in ("0.01", "0.1")
+    ] or len(report.sources) == 4
+
+
+def test_datasets_that_share_clips_are_compared_and_others_not(shelf):
+    report = _filled(shelf, ["dataset=genre,short_genre,composer", "seed=0"], (30, 31, 20))
+    assert [row[0] for row in report.tables[1].rows] == ["genre / short_genre"]
+    assert any("Datasets are not compared with each other" in note for note in report.notes)
+
+
+def test_splits_are_not_compared(shelf):
+    report = _filled(shelf, ["dataset=composer", "split=hash,stratified", "seed=0"], (30, 31))
+    assert len(report.tables) == 1
+    assert any("Splits are not compared with each other" in note for note in report.notes)
+
+
+def test_missing_seeds_of_the_sweep(shelf):
+    cells = wanted("", Typed.of(["dataset=composer", "preprocess=normalized", "seed=0,1"]))
+    shelf.add(cells[0], 1, np.ones(10, dtype=bool))
+    report = compare(shelf.desk(cells))
+    assert report.missing == ("python -m src.train -m seed=0 dataset=composer preprocess=normalized",)
+    assert report.tables[0].rows[0][-4] == "1 of 2"
