@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from src import provenance
+from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.features import digest_of
 from src.head import Head, Trainer
+from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
 from src.recipe import Recipe
 from src.results import log_results
-from src.tracking import RunRecord, Store, flat
+from src.tracking import Run, RunRecord, Store, flat
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -117,30 +119,35 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
     contents = list_clips(experiment.dataset, place)
     identity = experiment.identity(contents.digest())
-    known = None if force else store.finished(identity)
-    if known is not None:
-        return Outcome.of(known)
-    material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
-    tags = {**_tags(experiment, material), "identity": identity, "data_digest": contents.digest()}
+    tags = {**_tags(experiment, contents.dataset), "identity": identity, "data_digest": contents.digest()}
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))
-    with store.run(name, tags) as run:
-        run.log(params=flat(experiment.settings))
-        start = time.perf_counter()
-        head = experiment.head.fit(
-            material.examples("train"),
-            material.examples("validation"),
-            classes=len(material.dataset.classes),
-            seed=experiment.seed,
-            trainer=experiment.trainer,
-            logger=run.lightning_logger(),
-        )
-        seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
-        accuracy = log_results(run, material, head, seconds, experiment.settings)
+    with Ledger(store).job(identity, force=force) as job:
+        if job.known is not None:
+            return Outcome.of(job.known)
+        with job.run(name, tags) as run:
+            run.log(params=flat(experiment.settings))
+            material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
+            accuracy, seconds = _fit_and_test(experiment, material, run)
     return Outcome(run.run_id, accuracy, len(material.where("test")), seconds, tags)
 
 
-def _tags(experiment: Experiment, material: Material) -> dict[str, str]:
-    backbone, dataset = experiment.recipe.backbone, material.dataset
+def _fit_and_test(experiment: Experiment, material: Material, run: Run) -> tuple[float, dict[str, float]]:
+    """Test accuracy in 0..1, and seconds per stage."""
+    start = time.perf_counter()
+    head = experiment.head.fit(
+        material.examples("train"),
+        material.examples("validation"),
+        classes=len(material.dataset.classes),
+        seed=experiment.seed,
+        trainer=experiment.trainer,
+        logger=run.lightning_logger(),
+    )
+    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
+    return log_results(run, material, head, seconds, experiment.settings), seconds
+
+
+def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
+    backbone = experiment.recipe.backbone
     drawn = type(experiment.recipe.drawing.spectrogram).__name__.lower()
     return {
         "dataset": dataset.name,

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from src import configure
 from src.console import progress_bar
 from src.experiment import Outcome, run_experiment
-from src.tracking import Store
+from src.ledger.ledger import open_store
 
 
 def train(cfg: DictConfig, shared: Path) -> Outcome:
@@ -16,7 +16,7 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
     Args:
         shared: folder shared by the jobs of one sweep.
     """
-    store = Store(*configure.tracking(cfg))
+    store = open_store(*configure.tracking(cfg))
     show = progress_bar if cfg.progress else lambda _: None
     experiment = configure.experiment(cfg, shared)
     return run_experiment(experiment, store, force=bool(cfg.force), progress=show)
