@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,7 +47,6 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
     settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
     return Experiment(
         dataset=dataset,
-        recipe=recipe(settings, decision),
         head=head,
         split=build("split", settings["split"], Split),
         trainer=build("trainer", settings["trainer"], Trainer),
@@ -55,6 +54,7 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
         workers=workers(settings["workers"]),
         seed=whole("seed", settings["seed"]),
         settings=settings,
+        recipe=recipe(settings, decision),  # last: weights are loaded once everything else is in order
     )
 
 
@@ -81,20 +81,28 @@ def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
     module, _, name = str(settings["_target_"]).rpartition(".")
     target = getattr(importlib.import_module(module), name)
     values = {key: value for key, value in settings.items() if key not in ("_target_", "standardize_features")}
-    fields = {field.name for field in dataclasses.fields(target)}
-    if set(values) != fields:
+    fields = {field.name: field.type for field in dataclasses.fields(target)}
+    if set(values) != set(fields):
         raise UserError(
-            f"{group}: unknown settings {sorted(set(values) - fields)}, missing {sorted(fields - set(values))}; "
-            f"{name} takes {', '.join(sorted(fields))}"
+            f"{group}: unknown settings {sorted(set(values) - set(fields))}, missing "
+            f"{sorted(set(fields) - set(values))}; {name} takes {', '.join(sorted(fields))}"
         )
+    for key, value in values.items():
+        if isinstance(value, bool) and bool not in (fields[key], *get_args(fields[key])):
+            raise UserError(f"{group}.{key}: got {str(value).lower()}, which is neither a number nor a text")
     try:
         return cast(T, TypeAdapter(target).validate_python(values))
     except ValidationError as error:
-        told = "; ".join(
-            f"{group}.{'.'.join(str(part) for part in e['loc'])}={e['input']!r}: {e['msg'].lower()}"
-            for e in error.errors()
-        )
+        told = "; ".join(_told(group, cast(Mapping[str, Any], e)) for e in error.errors())
         raise UserError(f"{told}. See `python -m src.train --help`") from error
+
+
+def _told(group: str, error: Mapping[str, Any]) -> str:
+    """One value of the wrong type, as pydantic reports it."""
+    name, value = f"{group}.{'.'.join(str(part) for part in error['loc'])}", error["input"]
+    if error["type"] == "string_type" and isinstance(value, int | float):
+        return f"{name}={value}: a text that looks like a number needs quotes, \"{group}.{error['loc'][0]}='...'\""
+    return f"{name}={value!r}: {error['msg'].lower()}"
 
 
 def standardize(backbone: Mapping[str, Any]) -> bool:
@@ -121,6 +129,17 @@ def workers(value: object) -> int:
     if found < 1:
         raise UserError(f"workers: got {value}; expected 1 or more, or null for one per core")
     return found
+
+
+def truth(name: str, value: object) -> bool:
+    """A setting that is on or off.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{name}: got {value!r}; expected true or false")
+    return value
 
 
 def whole(name: str, value: object) -> int:

@@ -1,5 +1,8 @@
 """How every entry point starts and ends: overrides that parse, errors a person can read, an honest exit status."""
 
+import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -7,6 +10,8 @@ from types import FrameType
 
 from src import helping
 
+# Not an argument of the interrupt: libraries that catch it raise another one.
+_received: list[int] = []
 _NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
 
 
@@ -26,9 +31,11 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     status = 0
     try:
         job()
-    except KeyboardInterrupt as interrupt:
-        status = 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
+    except KeyboardInterrupt:
+        status = 128 + (_received[0] if _received else signal.SIGINT)
         sys.stderr.write("interrupted\n")
+    except BrokenPipeError:  # the reader of standard output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if finish is not None and not finish() and status == 0:
         status = 1
     sys.exit(status)
@@ -36,7 +43,8 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
 
 def _terminate(number: int, _: FrameType | None) -> None:
     """SIGTERM ends a job as Ctrl-C does: its run is marked, its features are kept."""
-    raise KeyboardInterrupt(number)
+    _received.append(number)
+    raise KeyboardInterrupt
 
 
 def _check_overrides(words: list[str]) -> None:
@@ -48,6 +56,9 @@ def _check_overrides(words: list[str]) -> None:
     for word in words:
         if word.startswith("-") or "=" not in word:
             continue
+        if not word.partition("=")[0].strip("+~"):
+            sys.stderr.write(f"{word}: no setting is named before the =\n")
+            sys.exit(2)
         try:
             parser.parse_override(word)
         except HydraException as error:
@@ -57,11 +68,18 @@ def _check_overrides(words: list[str]) -> None:
 
 def _quoting(word: str) -> str:
     key, _, value = word.partition("=")
-    inner = value.strip("'\"").replace("\\", "\\\\").replace("'", "\\'")
-    shown = f"{key}='{inner}'"
+    shown = f"{key}={_quoted(value)}"
+    # Inside double quotes a shell still reads these.
+    typed = shlex.quote(shown) if set(shown) & set('"$`\\!') else f'"{shown}"'
     marks = " ".join(sorted(c for c in set(value) if c in _NEEDS_QUOTES or not c.isascii()))
-    return (
-        f'A value with {marks or "such characters"} needs quotes of its own inside the shell\'s:\n  "{shown}"\n'
-        if '"' not in shown
-        else f"Quote the value inside the shell's quotes: {key}='...'\n"
-    )
+    return f"A value with {marks or 'such characters'} needs quotes of its own inside the shell's:\n  {typed}\n"
+
+
+def _quoted(value: str) -> str:
+    """A value, or each value of a list, in quotes as Hydra reads them: a backslash counts only before a quote."""
+    if value[:1] == "[" and value[-1:] == "]":
+        return f"[{','.join(_quoted(part.strip()) for part in value[1:-1].split(','))}]"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    inner = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value)
+    return f"'{inner}'"

@@ -16,7 +16,8 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
     Args:
         shared: folder shared by the jobs of one sweep.
     """
-    store = open_store(*configure.tracking(cfg))
-    show = progress_bar if cfg.progress else lambda _: None
+    force, bars = configure.truth("force", cfg.force), configure.truth("progress", cfg.progress)
+    where = configure.tracking(cfg)
     experiment = configure.experiment(cfg, shared)
-    return run_experiment(experiment, store, force=bool(cfg.force), progress=show)
+    show = progress_bar if bars else lambda _: None
+    return run_experiment(experiment, open_store(*where), force=force, progress=show)

@@ -32,15 +32,16 @@ def make_ready(cfg: DictConfig) -> None:
     paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
     workers = configure.workers(cfg.workers)
     data = Path(paths.data)
-    fetched = replace(settings, source=_fetched(settings, data, allow_missing=bool(cfg.allow_missing)))
-    show = progress_bar(f"{settings.title}: rendering") if cfg.progress else None
+    allow_missing = configure.truth("allow_missing", cfg.allow_missing)
+    fetched = replace(settings, source=_fetched(settings, data, allow_missing=allow_missing))
+    show = progress_bar(f"{settings.title}: rendering") if configure.truth("progress", cfg.progress) else None
     dataset = sources.obtain(fetched, data, workers=workers, progress=show)
     contents = read_contents(dataset, cache=Path(paths.cache), workers=workers)
     listed = data / ".manifests" / f"{settings.title}.json"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.write(listed, _manifest(settings, contents))
     sys.stdout.write(describe(dataset) + f"\n  manifest: {listed}\n")
-    if cfg.audit:
+    if configure.truth("audit", cfg.audit):
         from src.auditing import audit_dataset
 
         audit_dataset(cfg, dataset, settings)

@@ -96,7 +96,14 @@ def damage(path, how: str) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    ["a flipped bit in the last feature", "a flipped bit in a digest", "cut off", "cut in the header", "empty", "zeros"],
+    [
+        "a flipped bit in the last feature",
+        "a flipped bit in a digest",
+        "cut off",
+        "cut in the header",
+        "empty",
+        "zeros",
+    ],
 )
 def test_a_damaged_segment_is_set_aside_and_said(store, caplog, how):
     store.write(names_of(3), rows_of(3), dataset="toy")
