@@ -1,6 +1,5 @@
 """The only room that touches MLflow, besides src/ledger: one run per job, read back as plain records."""
 
-import hashlib
 import logging
 import os
 import tempfile
@@ -8,13 +7,10 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from filelock import FileLock
-
+from src.database import explained, is_embedded, opened
 from src.errors import UserError
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -121,17 +117,17 @@ class Store:
             UserError: the database is locked or damaged, or the server does not answer.
         """
         self.uri = store_uri(settings, folder)
-        self.home = Path(self.uri.removeprefix("sqlite:///")).parent if _embedded(self.uri) else folder
+        self.home = Path(self.uri.removeprefix("sqlite:///")).parent if is_embedded(self.uri) else folder
         self.experiment = settings.experiment
         self.remote: TrackingSettings | None = None
-        self.client, self.experiment_id = _opened(self.uri, settings.experiment, folder)
+        self.client, self.experiment_id = opened(self.uri, settings.experiment, folder)
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
         """A run for the duration of the block: FINISHED at its end, FAILED on an error, KILLED on an interrupt."""
         created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
         run = Run(self.client, created.info.run_id, self.uri, self.experiment)
-        with _explained(self.uri):
+        with explained(self.uri):
             try:
                 yield run
             except BaseException as error:
@@ -143,7 +139,7 @@ class Store:
     def end(self, run_id: str, status: str, reason: str) -> None:
         """End a run that did not finish; where the store takes nothing any more, that is told, not raised."""
         try:
-            with _explained(self.uri):
+            with explained(self.uri):
                 self.client.set_tag(run_id, "reason", reason[:5000])
                 self.client.set_terminated(run_id, status=status)
         except UserError as error:
@@ -153,7 +149,7 @@ class Store:
         """One run of the experiment by its number, deleted or not; None where there is none."""
         from mlflow.exceptions import MlflowException
 
-        with _explained(self.uri):
+        with explained(self.uri):
             try:
                 run = self.client.get_run(run_id)
             except MlflowException as error:
@@ -217,68 +213,6 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def as_params(settings: Mapping[str, Any]) -> dict[str, str]:
     """Flat settings as a run's params hold them: as text, cut where MLflow cuts it."""
     return {key: str(value)[:_LONGEST_PARAM] for key, value in settings.items()}
-
-
-@cache
-def _opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", str]:
-    from mlflow import MlflowClient
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    home = Path(uri.removeprefix("sqlite:///")).parent if _embedded(uri) else folder
-    # the file's name, not its path: machines that share the disk may see it elsewhere
-    name = hashlib.sha256(uri.rpartition("/")[2].encode()).hexdigest()[:12]
-    with _explained(uri, OSError):
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / f".{name}.lock", timeout=120):
-            client = MlflowClient(tracking_uri=uri)
-            known = client.get_experiment_by_name(experiment)
-            if known is None:
-                place = None if uri.startswith("http") else (home.resolve() / "artifacts" / experiment).as_uri()
-                return client, client.create_experiment(experiment, artifact_location=place)
-    if known.lifecycle_stage == "deleted":
-        raise UserError(
-            f"tracking.experiment: {experiment!r} was deleted in {_shown(uri)}; restore it in MLflow "
-            "(mlflow experiments restore), or choose another name with tracking.experiment=NAME"
-        )
-    return client, known.experiment_id
-
-
-def _embedded(uri: str) -> bool:
-    return uri.startswith("sqlite:///")
-
-
-@contextmanager
-def _explained(uri: str, more: type[Exception] = UserError) -> Iterator[None]:
-    """Advice in place of what MLflow raises (and `more`) where its store cannot be used."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except (MlflowException, more) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(_advice(uri, error)) from error
-
-
-def _advice(uri: str, error: BaseException) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if _embedded(uri):
-        return (
-            f"{uri.removeprefix('sqlite:///')}: cannot be used as an MLflow database ({first}). If the disk is full or "
-            "another program holds the file, free it; if it is damaged, move it away: the next run starts a new one, "
-            "with what had finished taken from ledger/ beside it; if it is elsewhere, give tracking.uri=sqlite:///FILE"
-        )
-    return (
-        f"tracking.uri={_shown(uri)}: the server does not answer as MLflow ({first}). Start it with `make server`, or "
-        "leave tracking.uri out to use the embedded database"
-    )
-
-
-def _shown(uri: str) -> str:
-    """The URI without a password."""
-    parts = urlsplit(uri)
-    return uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
 
 
 def _record(run: Any) -> RunRecord:
