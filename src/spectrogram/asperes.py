@@ -1,31 +1,34 @@
-"""The paper's spectrogram: amplitude in bands of constant musical width, computed as the asperes tool does."""
+"""The paper's spectrogram: amplitude in bands of constant musical width, as the asperes tool draws it."""
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, UInt8
 
 from src.errors import UserError
+from src.spectrogram.asperes_bands import Grid, Scale, nearest
+from src.spectrogram.asperes_plan import Plans
+from src.spectrogram.settings import require, require_reference
 
-
-def _rnd(x: float) -> int:
-    return math.trunc(x + 0.5)
-
-
-def _smooth(n: int) -> int:
-    best = 1 << (n - 1).bit_length()
-    three = 1
-    while three < best:
-        best = min(best, three << max(0, (-(-n // three) - 1).bit_length()))
-        three *= 3
-    return best
+_PLANS = Plans()
 
 
 @dataclass(frozen=True)
 class Asperes:
+    """Linear amplitude in logarithmically spaced bands, each a Hann window over two bands' width in log frequency.
+
+    Rows are the same at any sample rate; those above Nyquist are black.
+
+    Attributes:
+        min_hz: centre of the lowest band in Hz. max_hz: the highest band is the one nearest to this, in Hz.
+        bands_per_octave: 12 for semitones.
+        pixels_per_second: columns for a second of sound.
+        reference: `full_scale`: white is a steady tone of `white_amplitude`, so that a louder clip is a brighter
+            picture; `peak`: white is the picture's own maximum, as the tool has it.
+        white_amplitude: amplitude (1 is digital full scale) of the tone that is white under `full_scale`.
+    """
+
     min_hz: float
     max_hz: float
     bands_per_octave: int
@@ -34,79 +37,57 @@ class Asperes:
     white_amplitude: float
 
     def __post_init__(self) -> None:
-        if self.reference not in ("full_scale", "peak"):
-            raise UserError(f"spectrogram.reference: got {self.reference!r}; expected full_scale or peak")
+        require(self.min_hz >= 1, "min_hz", self.min_hz, "1 Hz or more (the clip is padded by ten periods of it)")
+        require(self.max_hz > self.min_hz, "max_hz", self.max_hz, f"Hz above min_hz ({self.min_hz})")
+        require(1 <= self.bands_per_octave <= 96, "bands_per_octave", self.bands_per_octave, "1 to 96")
+        require(1 <= self.pixels_per_second <= 1000, "pixels_per_second", self.pixels_per_second, "1 to 1000 columns")
+        require(self.white_amplitude > 0, "white_amplitude", self.white_amplitude, "an amplitude above 0")
+        require_reference(self.reference)
 
     @property
     def columns_per_second(self) -> float:
+        """Columns for a second of sound."""
         return float(self.pixels_per_second)
 
     @property
-    def _rows(self) -> int:
-        return 1 + _rnd(self.bands_per_octave * math.log2(self.max_hz / self.min_hz))
+    def _scale(self) -> Scale:
+        bands = 1 + nearest(self.bands_per_octave * math.log2(self.max_hz / self.min_hz))
+        return Scale(self.min_hz, bands, self.bands_per_octave, self.pixels_per_second)
 
     def frequencies(self, sample_rate: int) -> Float64[np.ndarray, " rows"]:
-        return self.min_hz * 2.0 ** (np.arange(self._rows)[::-1] / self.bands_per_octave)
+        """Centre of each row in Hz, top row first; the same at every sample rate."""
+        scale = self._scale
+        return np.array([scale.centre(band) for band in reversed(range(scale.bands))])
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
-        n = len(samples)
-        p = self.pixels_per_second / sample_rate
-        width = math.ceil(n * p)
-        q = 2 ** (-1 / self.bands_per_octave)
-        m = n - 1 + _rnd(10 / ((self.min_hz / sample_rate) * q * (1 - q)))
-        m += m % 2
-        m = _rnd(_smooth(_rnd(m * p)) / p)
-        padded = torch.zeros(m)
-        padded[:n] = torch.from_numpy(samples)
-        spectrum = torch.fft.rfft(padded)
-        if m % 2 == 0:
-            spectrum[-1] = complex(spectrum[-1].real, spectrum[-1].real)
-        out = torch.zeros(self._rows, width)
-        for band in range(self._rows):
-            found = _band(self.min_hz, self.bands_per_octave, band, m, sample_rate, _rnd(m * p))
-            if found is None:
-                continue
-            a, g, length, decimate = found
-            env = 2 * torch.fft.ifft(spectrum[a + 1 : a + 1 + len(g)] * g, length, norm="forward").abs()
-            out[self._rows - 1 - band] = (env if decimate is None else decimate @ env)[:width]
-        if self.reference == "peak":
-            peak = float(out.max())
-            out /= peak or 1.0
-        else:
-            out = (out / (m * self.white_amplitude)).clip_(max=1)
-        return (255 * out).to(torch.uint8).numpy()
+        """Draw one signal; `sample_rate` in Hz. Silence is all 0.
 
+        Raises:
+            UserError: if the samples are not all finite.
+        """
+        amplitude = self._amplitude(samples, sample_rate)
+        white = float(amplitude.max()) if self.reference == "peak" else self.white_amplitude
+        if white > 0:
+            amplitude *= 255 / white
+        levels: UInt8[np.ndarray, "rows columns"] = np.minimum(amplitude, 255, out=amplitude).astype(np.uint8)
+        return levels
 
-@lru_cache(maxsize=1024)
-def _band(min_hz: float, per_octave: int, band: int, m: int, sr: int, w: int):
-    centre = lambda b: min_hz * 2 ** (b / per_octave)
-    lo, hi = _rnd(centre(band - 1) * m / sr), _rnd(centre(band + 1) * m / sr)
-    a, d = max(lo, 1), min(hi, m // 2)
-    k = d - a
-    if k <= 0:
-        return None
-    t = (np.log(np.arange(a, d)) - math.log(lo)) / (math.log(hi) - math.log(lo))
-    g = torch.from_numpy((0.5 - 0.5 * np.cos(2 * np.pi * t)).astype(np.float32))
-    length = max(2 * k + 1, w)
-    if length == w:
-        return a, g, length, None
-    length = _smooth(length)
-    r = length / w
-    rows, cols, values = [], [], []
-    for i in range(w):
-        j = np.arange(max(math.ceil(i * r - r), 0), min(math.floor(i * r + r), length - 1) + 1)
-        y = (j - i * r + r) / r
-        v = 0.42 - 0.5 * np.cos(np.pi * y) + 0.08 * np.cos(2 * np.pi * y)
-        rows.append(np.full(len(j), i)), cols.append(j), values.append(v / v.sum())
-    starts = np.concatenate([[0], np.cumsum([len(c) for c in cols])])
-    return (
-        a,
-        g,
-        length,
-        torch.sparse_csr_tensor(
-            torch.from_numpy(starts),
-            torch.from_numpy(np.concatenate(cols)),
-            torch.from_numpy(np.concatenate(values).astype(np.float32)),
-            (w, length),
-        ),
-    )
+    def _amplitude(
+        self, samples: Float32[np.ndarray, " samples"], sample_rate: int
+    ) -> Float32[np.ndarray, "rows columns"]:
+        """Of each band over each pixel; a steady tone at a band's centre shows its own amplitude."""
+        scale = self._scale
+        picture = np.zeros((scale.bands, math.ceil(len(samples) * (self.pixels_per_second / sample_rate))), np.float32)
+        loudest = max(float(samples.max()), -float(samples.min()))
+        if not math.isfinite(loudest):
+            raise UserError(
+                "samples: got values that are not numbers (NaN or infinity); expected amplitudes around -1 to 1; "
+                "the file or the preprocessing before this is broken"
+            )
+        if loudest > 0:
+            # A power of two changes no mantissa, and keeps float32 from under- and overflowing at any loudness.
+            unit = 2.0 ** math.frexp(loudest)[1]
+            plan = _PLANS.of(Grid.of_clip(scale, len(samples), sample_rate))
+            plan.draw(samples * np.float32(1 / unit), picture)
+            picture *= np.float32(unit)
+        return picture
