@@ -27,7 +27,12 @@ class TorchCpu:
         return {"engine": f"torch {version('torch')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), one by one."""
+        """Features of float32 inputs of shape (3, size, size), one by one.
+
+        Each on one thread: the last bits of a convolution depend on their number. That is torch's own global setting.
+        """
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)
         with torch.inference_mode(), _autocast("cpu", self._precision):
             rows = [self._module(_channels_last(torch.from_numpy(each)[None])).float().numpy() for each in inputs]
         return np.concatenate(rows)

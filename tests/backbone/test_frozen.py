@@ -15,6 +15,7 @@ from src.backbone.engine import choose
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.openvino_engine import import_openvino
 from src.backbone.state import digest
+from src.backbone.torch_engine import TorchGpu
 from src.backbone.vision import Vision
 from src.errors import UserError
 
@@ -98,6 +99,12 @@ print("openvino_telemetry" in sys.modules)
     here = [features(settings(engine=engine).load(workers=3), [pictures[3]]) for engine in ("torch", "openvino")]
     assert there.stdout.decode().split() == [*(hashlib.sha256(each.tobytes()).hexdigest() for each in here), "False"]
     assert there.stderr == b""
+
+
+def test_the_threads_that_torch_was_given_do_not_matter(network: FrozenNetwork, pictures: list[np.ndarray]) -> None:
+    before = features(network, pictures)
+    torch.set_num_threads(2)
+    assert np.array_equal(features(network, pictures), before)
 
 
 def test_frozen_means_frozen(settings: Settings, pictures: list[np.ndarray]) -> None:
@@ -229,3 +236,28 @@ def test_lite0_has_1280_features_at_224(settings: Settings) -> None:
     assert network.name == "efficientnet_lite0"
     assert len(network.feature_names) == 1280
     assert network.prepare(np.zeros((120, 1200), np.uint8)).shape == (3, 224, 224)
+
+
+def test_gpu_batches_are_all_of_one_size(
+    settings: Settings, pictures: list[np.ndarray], eager: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no GPU, the CPU stands in for it: what is tested is how batches are cut and filled up."""
+    sizes, zeros = [], torch.zeros
+
+    def pageable(*shape: int, pin_memory: bool = False, **more: object) -> torch.Tensor:
+        return zeros(*shape, **more)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda self: self)
+    monkeypatch.setattr(torch.Tensor, "cuda", lambda self: sizes.append(len(self)) or self)
+    monkeypatch.setattr(torch, "zeros", pageable)
+    monkeypatch.setattr(TorchGpu, "batch_size", 3)
+    network = settings(device="cuda").load()
+    assert network.identity["device"] == "a card"
+    assert network.batch_size == 3
+    found = features(network, pictures)
+    assert sizes == [3, 3, 3]
+    # float32 all the way: only the order of sums differs
+    assert np.allclose(found, eager, rtol=1e-3, atol=1e-4 * np.abs(eager).max())
+    assert np.array_equal(found[6:], features(network, pictures[6:]))
