@@ -5,6 +5,6 @@ description -> plan -> arrange (excerpts, band, notes, chords) -> sampler -> mas
 
 from src.data.render.description import names
 from src.data.render.plan import plan
-from src.data.render.render import render
+from src.data.render.rendering import render
 
 __all__ = ["names", "plan", "render"]

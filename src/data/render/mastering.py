@@ -51,9 +51,12 @@ def set_loudness(samples: Samples, rms: float) -> Samples:
     """Scales to an RMS amplitude (full scale 1) and limits the peaks, which costs loudness that is made up for."""
     # Every eighth sample tells the distribution of amplitudes well enough to find the gain.
     few = samples[::8]
-    gain = rms / max(float(np.sqrt(np.mean(few**2))), 1e-9)
+    level = float(np.sqrt(np.mean(few**2)))
+    if level == 0:
+        return samples
+    gain = rms / level
     for _ in range(LOUDNESS_STEPS):
-        gain *= rms / max(float(np.sqrt(np.mean(limit(np.float32(gain) * few) ** 2))), 1e-9)
+        gain *= rms / float(np.sqrt(np.mean(limit(np.float32(gain) * few) ** 2)))
     return limit(np.float32(gain) * samples)
 
 

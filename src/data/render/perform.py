@@ -15,7 +15,7 @@ from src.data.render.sampler import Sampler
 from src.data.render.sound_font import SoundFont
 
 # Raise it when the same plan would now sound differently.
-RENDERER = 1
+RENDERER = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Job:
 @functools.cache
 def versions() -> dict[str, str]:
     """Versions of the libraries that shape the audio."""
-    return {name: version(name) for name in ("symusic", "music21", "numpy", "soundfile")}
+    return {name: version(name) for name in ("music21", "numpy", "scipy", "soundfile")}
 
 
 def file_of(clip: PlannedClip) -> str:

@@ -1,10 +1,6 @@
-"""Notes to samples: symusic sounds every note once, and they are mixed here.
+"""Notes to samples: every note is sounded once from the sound font's recordings, then mixed as often as it occurs."""
 
-symusic 0.5.9 plays a note's samples in tune and loops them, but ignores velocity, controllers and the decay of the
-volume envelope, so a soft note is as loud as a strong one and a guitar never fades. Velocity, decay and release are
-therefore applied here, note by note.
-"""
-
+import functools
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,56 +10,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 from scipy import signal
-from symusic import core
 
-# Interpolation: 0 leaves images of the samples' spectrum at the top of the spectrogram, 4 costs seven times as much
-# as 2, and 5 and 6 are silent.
-QUALITY = 2
-# symusic never returns from some notes above 100: the loop of the sample, transposed up, has no length left.
-# Fonts are silent above or below the range of some instruments, too.
-LOWEST, HIGHEST = 21, 96
-SILENCE = 1e-3
-CACHE_BYTES = 192 * 2**20
-LAYERS = 5
-TICKS_PER_QUARTER = 480  # asked for by symusic, unused where times are in seconds
+from src.data.render.sf2 import Font, Zone
+
+Samples = Float32[np.ndarray, " samples"]
+
+CACHE_BYTES = 256 * 2**20
 REFERENCE_LEVEL = 0.1
-MIDDLE_C = 60
-
-
-class Family(NamedTuple):
-    """How one of General MIDI's groups of eight programs fades.
-
-    Attributes:
-        decay: seconds until middle C has faded by 60 dB, 0 for a sustained sound; halved every two octaves up.
-        release: seconds until a released note has faded by 60 dB.
-    """
-
-    decay: float
-    release: float
-
-
-# Piano, mallets, organ, guitar, bass, strings, ensembles, brass, reeds, pipes, leads, pads, then effects and others.
-FAMILIES = (
-    Family(9.0, 0.3),
-    Family(4.0, 0.8),
-    Family(0.0, 0.1),
-    Family(5.0, 0.2),
-    Family(7.0, 0.1),
-    Family(0.0, 0.3),
-    Family(0.0, 0.4),
-    Family(0.0, 0.15),
-    Family(0.0, 0.12),
-    Family(0.0, 0.15),
-    Family(0.0, 0.1),
-    Family(0.0, 0.6),
-    Family(6.0, 0.4),
-    Family(2.0, 0.3),
-    Family(2.0, 0.3),
-    Family(2.0, 0.3),
-)
-# Programs unlike their group: overdriven guitars sustain; plucked strings, harp and timpani do not.
-EXCEPTIONS = {29: Family(20.0, 0.08), 30: Family(20.0, 0.08), 45: Family(1.0, 0.3), 46: Family(4.0, 1.0)}
-DRUMS = Family(0.0, 0.05)
+MIDDLE_C, BASS_DRUM = 60, 36
+FULL_SCALE = 32768
+NEPERS_PER_DECIBEL = np.log(10) / 20
+# Fonts let some strings ring for half a minute after their release; arrangements that change chords need damping.
+LONGEST_RELEASE = 0.8  # seconds to fade by 100 dB
 
 
 class Note(NamedTuple):
@@ -103,12 +61,14 @@ class Sampler:
 
     def __init__(self, font: Path, sample_rate: int) -> None:
         self.sample_rate = sample_rate
-        self._synthesizer = core.Synthesizer(str(font), sample_rate, QUALITY)
-        self._bank: OrderedDict[tuple[int, bool, int, int, float], Float32[np.ndarray, " samples"]] = OrderedDict()
+        self._font = Font(font)
+        self._zones: dict[tuple[int, bool], list[Zone]] = {}
+        self._playing: dict[tuple[int, bool, int, int], list[Zone]] = {}
+        self._bank: OrderedDict[tuple[int, int], Samples] = OrderedDict()
         self._bytes = 0
         self._levels: dict[tuple[int, bool], float] = {}
 
-    def mix(self, parts: Sequence[Part], seconds: float) -> Float32[np.ndarray, " samples"]:
+    def mix(self, parts: Sequence[Part], seconds: float) -> Samples:
         """Sum of all parts, cut after `seconds`; full scale may be exceeded."""
         total = np.zeros(round(seconds * self.sample_rate), np.float32)
         for part in parts:
@@ -121,67 +81,108 @@ class Sampler:
             total += track
         return total
 
-    def _add(self, track: Float32[np.ndarray, " samples"], part: Part, note: Note) -> None:
-        family = DRUMS if part.drums else EXCEPTIONS.get(part.program, FAMILIES[part.program // 8])
+    def _add(self, track: Samples, part: Part, note: Note) -> None:
         start = round(note.onset * self.sample_rate)
-        sound = self._sound(part, note, family)[: max(len(track) - start, 0)]
-        held = min(round(note.duration * self.sample_rate), len(sound))
-        # Loudness grows with the square of the velocity (SoundFont 2.04, section 8.4.1: 40 dB from velocity 127 to 13).
+        held = max(min(round(note.duration * self.sample_rate), len(track) - start), 0)
+        # Amplitude grows with the square of the velocity (section 8.4.1 of the specification).
         gain = np.float32(note.velocity**2)
-        track[start : start + held] += gain * sound[:held]
-        fading = sound[held : held + round(family.release * self.sample_rate)]
-        track[start + held : start + held + len(fading)] += gain * self._ramp(family.release)[: len(fading)] * fading
+        for zone in self._playing_zones(part.program, part.drums, note.pitch, round(note.velocity * 127)):
+            release = _release(min(zone.release, LONGEST_RELEASE), self.sample_rate)
+            release = release[: max(len(track) - start - held, 0)]
+            sound = self._sound(zone, note.pitch, held + len(release))
+            track[start : start + held] += gain * sound[:held]
+            track[start + held : start + held + len(release)] += (gain * release) * sound[held:]
 
-    def _ramp(self, seconds: float) -> Float32[np.ndarray, " samples"]:
-        length = round(seconds * self.sample_rate)
-        return np.float32(10.0) ** np.linspace(0.0, -3.0, length, dtype=np.float32)
+    def _playing_zones(self, program: int, drums: bool, pitch: int, velocity: int) -> list[Zone]:
+        key = (program, drums, pitch, velocity)
+        if key not in self._playing:
+            if (program, drums) not in self._zones:
+                self._zones[program, drums] = self._font.zones(program, drums=drums)
+            zones = self._zones[program, drums]
+            # Keys outside the instrument's range sound like the nearest one within it, as far as pitch allows.
+            lowest, highest = min(zone.keys[0] for zone in zones), max(zone.keys[1] for zone in zones)
+            near = min(max(pitch, lowest), highest)
+            self._playing[key] = [zone for zone in zones if zone.plays(near, velocity)]
+        return self._playing[key]
 
-    def _sound(self, part: Part, note: Note, family: Family) -> Float32[np.ndarray, " samples"]:
-        # Lengths are rounded up to powers of two, so that few renderings serve many notes.
-        length = 2.0 ** np.ceil(np.log2(max(note.duration + family.release, 0.125)))
-        layer = max(1, min(LAYERS, round(note.velocity * LAYERS)))
-        key = (part.program, part.drums, note.pitch, layer, float(length))
-        if key in self._bank:
-            self._bank.move_to_end(key)
-            return self._bank[key]
-        sound = self._render(part.program, part.drums, note.pitch, layer, float(length))
-        if family.decay:
-            rate = family.decay * 2.0 ** ((MIDDLE_C - note.pitch) / 24)
-            sound *= np.float32(10.0) ** (
-                np.arange(len(sound), dtype=np.float32) * np.float32(-3 / rate / self.sample_rate)
-            )
-        self._bank[key] = sound
-        self._bytes += sound.nbytes
+    def _sound(self, zone: Zone, pitch: int, length: int) -> Samples:
+        key = (id(zone), pitch)
+        kept = self._bank.pop(key, None)
+        if kept is None or len(kept) < length:
+            self._bytes -= 0 if kept is None else kept.nbytes
+            # A longer sounding begins with the samples of a shorter one, so what was played before does not matter.
+            kept = sounded(self._font, zone, pitch, max(2 ** (length - 1).bit_length(), 4096), self.sample_rate)
+            self._bytes += kept.nbytes
+        self._bank[key] = kept
         while self._bytes > CACHE_BYTES:
             self._bytes -= self._bank.popitem(last=False)[1].nbytes
-        return sound
-
-    def _render(
-        self, program: int, drums: bool, pitch: int, layer: int, seconds: float
-    ) -> Float32[np.ndarray, " samples"]:
-        """A held note; where the font has none, the one an octave below at twice the speed."""
-        if drums or pitch <= HIGHEST:
-            sound = self._sounded(program, drums, pitch, layer, seconds)
-            if drums or pitch - 12 < LOWEST or float(np.abs(sound).max(initial=0.0)) > SILENCE:
-                return sound
-        lower = self._render(program, drums, pitch - 12, layer, 2 * seconds)
-        return np.asarray(signal.resample_poly(lower, 1, 2), np.float32)
-
-    def _sounded(
-        self, program: int, drums: bool, pitch: int, layer: int, seconds: float
-    ) -> Float32[np.ndarray, " samples"]:
-        track = core.TrackSecond("", program, drums)
-        track.notes.append(core.NoteSecond(0.0, seconds, pitch, min(127, layer * 127 // LAYERS)))
-        score = core.ScoreSecond(TICKS_PER_QUARTER)
-        score.tracks.append(track)
-        sound = np.zeros(round(seconds * self.sample_rate), np.float32)
-        played = np.asarray(self._synthesizer.render(score, stereo=False), np.float32)[0][: len(sound)]
-        sound[: len(played)] = played
-        return sound
+        return kept[:length]
 
     def _level(self, program: int, drums: bool) -> float:
         """What brings the program to the reference level: measured on middle C, or on the bass drum."""
         if (program, drums) not in self._levels:
-            sound = self._render(program, drums, 36 if drums else MIDDLE_C, 4, 0.25)
-            self._levels[program, drums] = float(np.sqrt(np.mean(sound**2))) / REFERENCE_LEVEL
+            pitch, length = BASS_DRUM if drums else MIDDLE_C, round(0.25 * self.sample_rate)
+            zones = self._playing_zones(program, drums, pitch, 100)
+            sound = sum(self._sound(zone, pitch, length) for zone in zones)
+            self._levels[program, drums] = float(np.sqrt(np.mean(np.square(sound)))) / REFERENCE_LEVEL
         return self._levels[program, drums]
+
+
+@functools.cache
+def _release(seconds: float, sample_rate: int) -> Samples:
+    """Amplitude after the release: a fall by 100 dB, straight in dB."""
+    return np.float32(10.0) ** np.linspace(0.0, -5.0, round(seconds * sample_rate), dtype=np.float32)
+
+
+def sounded(font: Font, zone: Zone, pitch: int, length: int, sample_rate: int) -> Samples:
+    """A held note of `length` samples; full scale of the recording is 1."""
+    step = 2 ** ((pitch - zone.root) * zone.scale / 12) * zone.sample_rate / sample_rate
+    at = np.arange(length) * step
+    if zone.loop:
+        first, size = zone.loop[0] - zone.start, zone.loop[1] - zone.loop[0]
+        looping = at[min(int((first + size) / step) + 1, length) :]
+        looping -= np.floor((looping - first) / size) * size
+    else:
+        at = at[: max(int((zone.end - zone.start - 1) / step), 0)]
+    sound = np.zeros(length, np.float32)
+    sound[: len(at)] = _interpolated(font, zone.start, at)
+    sound *= _envelope(zone, pitch, length, sample_rate)
+    if zone.cutoff < 0.45 * sample_rate:
+        sound = np.asarray(signal.sosfilt(_low_pass(zone.cutoff, sample_rate), sound), np.float32)
+    return sound
+
+
+@functools.cache
+def _low_pass(cutoff: float, sample_rate: int) -> np.ndarray:
+    return np.asarray(signal.butter(2, cutoff, fs=sample_rate, output="sos"), np.float32)
+
+
+def _interpolated(font: Font, start: int, at: np.ndarray) -> Samples:
+    """The recording between its samples: the cubic whose slopes are those of the neighbours' chords (Hermite)."""
+    index = at.astype(np.intp)
+    x = (at - index).astype(np.float32)
+    # One sample before the first and two after the last take part.
+    reach = font.samples[max(start - 1, 0) : start + int(index.max(initial=0)) + 3]
+    recording = reach.astype(np.float32) / np.float32(FULL_SCALE)
+    index += 1 if start else 0
+    before, here, after, beyond = (recording.take(index + shift, mode="clip") for shift in (-1, 0, 1, 2))
+    slope, slope_after = (after - before) / 2, (beyond - here) / 2
+    rise = here - after
+    cubic: Samples = here + x * (
+        slope + x * (-3 * rise - 2 * slope - slope_after + x * (2 * rise + slope + slope_after))
+    )
+    return cubic
+
+
+def _envelope(zone: Zone, pitch: int, length: int, sample_rate: int) -> Samples:
+    """Amplitude while held: silence, a straight rise, a pause, then a fall that is straight in dB (section 8.1.2)."""
+    seconds = np.arange(length, dtype=np.float32) / np.float32(sample_rate)
+    shorter = MIDDLE_C - pitch
+    hold = zone.hold * 2 ** (zone.key_to_hold * shorter / 1200)
+    decay = zone.decay * 2 ** (zone.key_to_decay * shorter / 1200)
+    rising = seconds[: round((zone.delay + zone.attack) * sample_rate)]
+    falling = seconds - np.float32(zone.delay + zone.attack + hold)
+    nepers = np.clip(falling * np.float32(-100 / decay), zone.sustain, 0) * np.float32(NEPERS_PER_DECIBEL)
+    amplitude: Samples = np.exp(nepers) * np.float32(zone.gain)
+    amplitude[: len(rising)] *= np.clip((rising - np.float32(zone.delay)) / np.float32(zone.attack), 0, 1)
+    return amplitude

@@ -63,14 +63,15 @@ def render(
     digest = hashlib.sha256("".join(job.fingerprint(clip) for clip in clips).encode()).hexdigest()
     if _is_ready(out, clips, digest):
         return out
-    _make_room(out, clips)
-    _check_space(out, clips, description.load(dataset).sample_rate)
+    sample_rate = description.load(dataset).sample_rate
     try:
+        _make_room(out, clips)
+        _check_space(out, clips, sample_rate)
         rows = _perform_all(job, clips, workers, progress)
         manifest = _manifest(job, clips_per_class, rows) | {"fingerprint": digest}
         audio.replace(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
-        raise _explained(error, out, clips, description.load(dataset).sample_rate) from error
+        raise _explained(error, out, clips, sample_rate) from error
     return out
 
 
@@ -106,11 +107,11 @@ def _check_space(out: Path, clips: list[PlannedClip], sample_rate: int) -> None:
     there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
     missing = [clip for clip in clips if not (out / file_of(clip)).is_file()]
     if shutil.disk_usage(there).free < _bytes(missing, sample_rate) * LEAST_SIZE:
-        raise _explained(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), out, clips, sample_rate)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _bytes(clips: list[PlannedClip], sample_rate: int) -> float:
-    return sum(clip.seconds for clip in clips) * sample_rate * 2
+    return sum((clip.seconds for clip in clips), 0.0) * sample_rate * 2
 
 
 def _explained(error: OSError, out: Path, clips: list[PlannedClip], sample_rate: int) -> Exception:
