@@ -175,13 +175,13 @@ def start_train() -> Iterator[Callable[..., Started]]:
 
 @pytest.fixture(scope="session")
 def compose() -> Callable[..., Any]:
-    """`compose(overrides, config="config")`: the configuration as `python -m src.train` would have it."""
+    """`compose(overrides, config="config", hydra=False)`: the configuration as `python -m src.train` would have it."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
-    def composed(overrides: Sequence[str], config: str = "config") -> Any:
+    def composed(overrides: Sequence[str], config: str = "config", *, hydra: bool = False) -> Any:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            return hydra_compose(config, list(overrides))
+            return hydra_compose(config, list(overrides), return_hydra_config=hydra)
 
     return composed
 
