@@ -55,6 +55,17 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
     )
 
 
+def present(settings: DatasetSettings, data: Path) -> Dataset | None:
+    """As `obtain`, but nothing is made: None where no source is there yet."""
+    tries = ("recordings", "published", "rendered") if settings.source == "auto" else (settings.source,)
+    for source in tries:
+        where = rendered_folder(data, settings) if source == "rendered" else None
+        found = _from(source, settings, data, 1, None) if where is None else datasets.prepared(settings, where)
+        if found is not None:
+            return found
+    return None
+
+
 def _from(
     source: str, settings: DatasetSettings, data: Path, workers: int, progress: Progress | None
 ) -> Dataset | None:

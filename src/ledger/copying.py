@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -59,7 +59,7 @@ class Copy:
         from pydantic import TypeAdapter
 
         found: Copy = TypeAdapter(cls).validate_python(content)
-        return found
+        return replace(found, tags={key: value for key, value in found.tags.items() if not key.startswith(_STAYS)})
 
     def as_json(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -80,7 +80,8 @@ class Copy:
         from mlflow.entities import Metric, Param, RunTag
 
         client = store.client
-        client.log_artifacts(run_id, str(artifacts))
+        if artifacts.is_dir():
+            client.log_artifacts(run_id, str(artifacts))
         for params in _chunks([Param(key, value) for key, value in self.params.items()]):
             client.log_batch(run_id, params=params)
         for metrics in _chunks([Metric(key, float(value), time, step) for key, value, time, step in self.metrics]):

@@ -76,6 +76,11 @@ class Ledger:
         found = look_up(self.store, self.book, identity)[1]
         return found if found is not None or self.server is None else self.server.finished(identity)
 
+    def holder(self, run: RunRecord) -> Store:
+        """The store that a run was found in."""
+        here = self.server is None or self.store.get(run.run_id) is not None
+        return self.store if here or self.server is None else self.server.store()
+
     @contextmanager
     def job(self, identity: str, *, force: bool) -> Iterator[Job]:
         """This identity, alone among all processes that share the store or its server.
@@ -112,6 +117,25 @@ class Ledger:
             return None
         return run
 
+    def write(self, identity: str, copy: Copy, artifacts: Path) -> RunRecord | None:
+        """Add a finished run that was made elsewhere; hold its identity meanwhile.
+
+        Raises:
+            UserError: the store does not take it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        run_id = copy.begin(self.store)
+        try:
+            copy.fill(self.store, run_id, artifacts)
+            copy.finish(self.store, run_id)
+        except BaseException as error:
+            self.store.end(run_id, "FAILED", f"could not be copied: {error}")
+            if isinstance(error, MlflowException):
+                raise UserError(f"run {copy.name!r} cannot be written ({str(error).splitlines()[0]})") from error
+            raise
+        return self.enter(identity, run_id)
+
     def _settle(self, identity: str) -> None:
         """Mark runs of dead processes KILLED; wait for those of living ones (who hold it by another disk's lock)."""
         told = False
@@ -141,11 +165,8 @@ class Ledger:
             return None
         copy = Copy.from_json(entry.content)
         copy = replace(copy, tags={**copy.tags, "restored": entry.run_id})
-        run_id = copy.begin(self.store)
-        copy.fill(self.store, run_id, entry.artifacts)
-        copy.finish(self.store, run_id)
         log.warning("run %s was not in %s; restored from the ledger beside it", entry.run_id, self.store.uri)
-        return self.enter(identity, run_id)
+        return self.write(identity, copy, entry.artifacts)
 
     def _hand_over(self, known: RunRecord) -> None:
         """Deliver a run that finished before this server was used, or while it was away."""

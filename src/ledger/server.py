@@ -60,6 +60,14 @@ class Server:
         self._book = Book(folder, str(settings.uri), settings.experiment)
         self._mark = f"delivered.{hashlib.sha256(str(settings.uri).encode()).hexdigest()[:8]}"
 
+    def store(self) -> Store:
+        """Its experiment.
+
+        Raises:
+            UserError: it cannot be reached.
+        """
+        return Store(self._settings, self._folder)
+
     def finished(self, identity: str) -> RunRecord | None:
         """The newest finished run of this identity there; None also where the server is away, which is logged."""
         try:
@@ -82,7 +90,7 @@ class Server:
         if claim.run_id is None:
             yield claim
             return
-        store = Store(self._settings, self._folder)
+        store = self.store()
         with Heartbeat(store.client, claim.run_id):
             try:
                 yield claim
@@ -135,7 +143,7 @@ class Server:
 
         try:
             _probe(str(self._settings.uri))
-            yield Store(self._settings, self._folder)
+            yield self.store()
         except (UserError, MlflowException, RequestException) as error:
             told = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ServerAway(f"the tracking server cannot be used ({told})") from error

@@ -1,0 +1,86 @@
+"""The jobs of a sweep as Hydra would start them; with the entry points, the only place here that knows Hydra."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError
+
+Words = tuple[str, ...]
+
+
+def expand(words: Sequence[str]) -> list[Words]:
+    """The overrides of each job that `python -m src.train -m WORDS` starts, in its order.
+
+    Raises:
+        UserError: an override cannot be read or composed, or takes another sweeper than Hydra's basic one.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    try:
+        parser = OverridesParser.create(_loader())
+        typed = [word for word in parser.parse_overrides(list(words)) if not _is_hydras(word)]
+        fixed = [str(word.input_line) for word in typed if not word.is_sweep_override()]
+        axes = compose("config", fixed, return_hydra_config=True).hydra.sweeper.params or {}
+        swept = parser.parse_overrides([f"{key}={value}" for key, value in axes.items()])
+        return [tuple(job) for job in BasicSweeper.split_arguments([*swept, *typed], None)[0]]
+    except HydraException as error:
+        raise UserError(f"{' '.join(words)}: {str(error).strip()}") from error
+
+
+def told_apart(jobs: Sequence[Words]) -> list[str]:
+    """What tells each job from its siblings."""
+    common = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
+    return [" ".join(word for word in job if word not in common) for job in jobs]
+
+
+class Composer:
+    """Settings of jobs; what chooses groups is composed once, plain values are then set in a copy, as Hydra does."""
+
+    def __init__(self) -> None:
+        """Nothing is composed yet."""
+        self._known: dict[Words, DictConfig] = {}
+        self._parser = OverridesParser.create(_loader())
+
+    def __call__(self, words: Words) -> DictConfig:
+        """The configuration of one job.
+
+        Raises:
+            UserError: it does not compose.
+        """
+        overrides = self._parser.parse_overrides(list(words))
+        try:
+            settings = self._chosen(tuple(str(word.input_line) for word in overrides if not _is_plain(word)))
+            for word in filter(_is_plain, overrides):
+                OmegaConf.update(settings, str(word.key_or_group), word.value(), merge=True)
+            return settings
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(f"{' '.join(words)}: {str(error).strip()}") from error
+
+    def _chosen(self, words: Words) -> DictConfig:
+        if words not in self._known:
+            self._known[words] = compose("config", list(words))
+        return deepcopy(self._known[words])
+
+
+def _is_hydras(word: Override) -> bool:
+    return word.get_key_element().lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+def _is_plain(word: Override) -> bool:
+    """Whether it only sets a value; choosing a group's file and adding or removing settings is composing."""
+    changes = not (word.is_add() or word.is_force_add() or word.is_delete()) and word.package is None
+    return changes and not _loader().get_group_options(str(word.key_or_group), ObjectType.CONFIG)
+
+
+def _loader() -> Any:
+    return GlobalHydra.instance().config_loader()
