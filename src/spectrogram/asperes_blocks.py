@@ -17,7 +17,7 @@ from jaxtyping import Complex64, Float32
 
 from src.spectrogram.asperes_bands import Band, Grid
 from src.spectrogram.asperes_fft import aligned_zeros, forward, inverse, inverse_real
-from src.spectrogram.asperes_pixels import PixelMeans, needed_points
+from src.spectrogram.asperes_pixels import PixelMeans
 from src.spectrogram.asperes_whole import Whole
 
 
@@ -75,9 +75,8 @@ class BlockBand:
         self._first = math.floor((band.low + 1) * bins_per_bin) + 1
         bins = np.arange(self._first, math.ceil((band.high + 1) * bins_per_bin))
         self._gain = (band.gain(bins / bins_per_bin) * 2 / frames.period).astype(np.float32)
-        self._needed = needed_points(band.points, grid.pixels, grid.columns)
         hop, period = frames.hop * self.points, frames.period * self._stride
-        edges = [min(-(-number * hop // period), self._needed) for number in range(self._needed * period // hop + 2)]
+        edges = [min(-(-number * hop // period), means.needed) for number in range(means.needed * period // hop + 2)]
         self._pieces = [list(wrapped(first, stop, self.points)) for first, stop in pairwise(edges)]
 
     def draw(
@@ -92,7 +91,7 @@ class BlockBand:
         slices[:, used if self._stride == 1 else 0 :] = 0
         of_band = spectra[:, self._first : self._first + used]
         np.multiply(of_band, self._gain, out=slices[:, : used * self._stride : self._stride])
-        envelope = np.zeros(self._needed, np.float32)
+        envelope = np.zeros(self._means.needed, np.float32)
         for block, pieces in zip(inverse(slices), self._pieces, strict=False):
             for source, place in pieces:
                 np.abs(block[source], out=envelope[place])

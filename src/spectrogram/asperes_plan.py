@@ -5,25 +5,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
 
 from src.spectrogram.asperes_bands import Band, Grid
 from src.spectrogram.asperes_blocks import BlockBand, Blocks, Frames, Stream
-from src.spectrogram.asperes_pixels import PixelMeans, pixel_means
+from src.spectrogram.asperes_pixels import PixelMeans
 from src.spectrogram.asperes_whole import Whole
 
 # Pixels at a block's ends that are not used: where bands are as narrow as the pixel rate, what a filter's response
 # leaves outside them stays below a quarter of a grey level.
 _MARGIN = 12
 _BLOCK_PIXELS = (6 * _MARGIN, 800)
-# Plans stay in memory up to this many envelope points together, 16 bytes each; a plan that alone has more than
-# a quarter computes its weights anew for every clip (a minute at 44.1 kHz has 6 million points).
+# Plans stay in memory up to this many envelope points together, 8 bytes each; a plan that alone has more than half
+# computes its weights anew for every clip (a minute at 44.1 kHz has 6 million points).
 _KEPT_POINTS = 16_000_000
 
 
+@runtime_checkable
 class Plan(Protocol):
     """Draws any clip whose padded length is the plan's."""
 
@@ -43,7 +44,7 @@ class Plans:
         with self._lock:
             if grid not in self._plans:
                 points = sum({band.points for band in grid.bands if band.points > grid.pixels})
-                keep = points <= self._limit // 4
+                keep = points <= self._limit // 2
                 self._plans[grid] = (make_plan(grid, keep), points if keep else grid.pixels)
                 while len(self._plans) > 1 and sum(size for _, size in self._plans.values()) > self._limit:
                     self._plans.popitem(last=False)
@@ -54,7 +55,7 @@ class Plans:
 def make_plan(grid: Grid, keep: bool) -> Plan:
     """Blocks where the sample rate allows it, otherwise the whole clip at once; `keep` the weights of the means."""
     above = {band.points for band in grid.bands if band.points > grid.pixels}
-    means = {points: pixel_means(points, grid.pixels, grid.columns, keep) for points in above}
+    means = {points: PixelMeans(points, grid.pixels, grid.columns, keep) for points in above}
     return _blocks(grid, means) or Whole(grid, grid.bands, means, grid.samples)
 
 

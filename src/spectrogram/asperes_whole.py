@@ -9,7 +9,7 @@ from jaxtyping import Complex64, Float32
 
 from src.spectrogram.asperes_bands import Band, Grid
 from src.spectrogram.asperes_fft import aligned_zeros, forward, inverse
-from src.spectrogram.asperes_pixels import PixelMeans, needed_points
+from src.spectrogram.asperes_pixels import PixelMeans
 
 
 class Whole:
@@ -46,8 +46,8 @@ class Whole:
             if points == self._grid.pixels:
                 picture[rows] = np.abs(envelopes[:, :columns])
             else:
-                needed = needed_points(points, self._grid.pixels, self._grid.columns)
-                picture[rows] = [self._means[points](np.abs(one[:needed]))[:columns] for one in envelopes]
+                means = self._means[points]
+                picture[rows] = [means(np.abs(envelope[: means.needed]))[:columns] for envelope in envelopes]
 
     def _spectrum(self, signal: Float32[np.ndarray, " samples"]) -> Complex64[np.ndarray, " bins"]:
         if self._between:
