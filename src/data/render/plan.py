@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from src.data.render import description, excerpts
+from src.data.render import band, description, excerpts
 from src.data.render.arrangement import Arranger, PlannedClip, generator
 from src.data.render.description import ClassDescription
 
@@ -13,6 +13,8 @@ Planner = Callable[[ClassDescription, np.random.Generator], Iterator[PlannedClip
 # For each kind of class: which clips it has, and what sounds in one of them.
 KINDS: dict[str, tuple[Planner, Arranger]] = {
     "excerpts": (excerpts.plan, excerpts.arrange),
+    "band": (band.plan, band.arrange),
+    "band": (band.plan, band.arrange),
 }
 
 
