@@ -101,7 +101,8 @@ def _told(group: str, error: Mapping[str, Any]) -> str:
     """One value of the wrong type, as pydantic reports it."""
     name, value = f"{group}.{'.'.join(str(part) for part in error['loc'])}", error["input"]
     if error["type"] == "string_type" and isinstance(value, int | float):
-        return f"{name}={value}: a text that looks like a number needs quotes, \"{group}.{error['loc'][0]}='...'\""
+        quoted = f"'{value}'" if len(error["loc"]) == 1 else f"['{value}',...]"
+        return f'{name}={value}: a text that looks like a number needs quotes, "{group}.{error["loc"][0]}={quoted}"'
     return f"{name}={value!r}: {error['msg'].lower()}"
 
 
