@@ -117,13 +117,7 @@ def remarks(cells: Iterable[Cell]) -> tuple[str, ...]:
     """What a reader must know of the runs: stand-ins, other networks, repetitions, versions, unfinished runs."""
     found = _distinct(cells)
     runs = [run for cell in found for run in cell.runs]
-    told = []
-    rendered = sorted({cell.wanted.title for cell in found if cell.origin == "rendered"})
-    if rendered:
-        told.append(
-            f"Rendered stand-ins, whose numbers say nothing about the paper's recordings: {', '.join(rendered)}. The "
-            "paper's values stand beside them for orientation only; no difference and no verdict is drawn."
-        )
+    told = list(stand_ins(found))
     networks = sorted({run.tags["backbone"] for cell in found if cell.wanted.auto for run in cell.runs})
     if networks and networks != ["inception_v3"]:
         told.append(f"The network is {', '.join(networks)}, not the paper's Inception v3.")
@@ -135,6 +129,17 @@ def remarks(cells: Iterable[Cell]) -> tuple[str, ...]:
     if len(commits) > 1:
         told.append(f"Runs of {len(commits)} different commits: {', '.join(_short(commit) for commit in commits)}.")
     return tuple(told)
+
+
+def stand_ins(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Which datasets are synthesised, and what that means; nothing where none is."""
+    rendered = dict.fromkeys(cell.wanted.title for cell in cells if cell.origin == "rendered")
+    if not rendered:
+        return ()
+    return (
+        f"Rendered stand-ins, whose numbers say nothing about the paper's recordings: {', '.join(rendered)}. The "
+        "paper's values stand beside them for orientation only; no difference and no verdict is drawn.",
+    )
 
 
 def _counted(cells: Sequence[Cell]) -> list[str]:

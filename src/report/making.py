@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.data.index import write_atomically
 from src.errors import UserError
-from src.report import markup
+from src.report import claims, controls, followup, markup, reference, table1, table3, table4, variance
 from src.report.asked import Typed, wanted
 from src.report.cell import Resampling
 from src.report.compare import compare
@@ -35,7 +35,15 @@ class Recipe:
 
 
 RECIPES = {
+    "table1": Recipe(table1.EXPERIMENTS, table1.table1),
     "table2": Recipe(tuple(TABLE2), table2),
+    "table3": Recipe((table3.EXPERIMENT,), table3.table3),
+    "table4": Recipe(table1.EXPERIMENTS, table4.table4),
+    "followup": Recipe(followup.EXPERIMENTS, followup.followup),
+    "claims": Recipe(claims.EXPERIMENTS, claims.claims),
+    "controls": Recipe(controls.EXPERIMENTS, controls.controls),
+    "variance": Recipe((variance.EXPERIMENT,), variance.variance),
+    "reference": Recipe(reference.EXPERIMENTS, reference.reference),
     "compare": Recipe(("",), compare),
 }
 

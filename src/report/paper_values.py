@@ -50,6 +50,7 @@ class PublishedLoudness:
     label: str
     mean: float
     deviation: float
+    source: str
 
 
 def accuracy(dataset: str, classifier: str, condition: str) -> Published | None:
@@ -80,7 +81,7 @@ def datasets() -> tuple[PublishedDataset, ...]:
 def loudness() -> tuple[PublishedLoudness, ...]:
     """Table 4, in its order; what the paper calls Spanish is `classical` here."""
     return tuple(
-        PublishedLoudness(row["dataset"], row["class"], float(row["rms_mean"]), float(row["rms_std"]))
+        PublishedLoudness(row["dataset"], row["class"], float(row["rms_mean"]), float(row["rms_std"]), row["source"])
         for row in _rows("table4")
     )
 

@@ -56,7 +56,10 @@ class Wanted:
     @cached_property
     def name(self) -> str:
         """Short and unique among the cells of all experiments; stable, so that resamples can be seeded by it."""
-        return " ".join((self.experiment, *(f"{key}={value}" for key, value in self.axes))).strip()
+        told = [self.experiment] if self.experiment else []
+        if "dataset" not in dict(self.axes) and self.title not in told:
+            told.append(self.title)
+        return " ".join((*told, *(f"{key}={value}" for key, value in self.axes)))
 
     @cached_property
     def params(self) -> dict[str, str]:

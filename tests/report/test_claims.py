@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src.evaluation.comparison import Comparison, Votes
+from src.evaluation.intervals import Interval
+from src.evaluation.statistics import Correlation
+from src.report import judging
+from src.report.claims import claims
+from src.report.evidence import paper_loudness_and_change
+from src.report.paired import Compared, Pair
+
+
+@pytest.fixture
+def outcome(shelf, cells):
+    """`outcome(difference, low, high, p)`: a comparison that came out so, in points."""
+    wanted = cells("augmentation")[:2]
+    for one in wanted:
+        shelf.add(one, 0, np.ones(4, dtype=bool))
+    first, second = shelf.desk(wanted).of("augmentation")
+
+    def made(difference, low, high, p=0.5):
+        result = Comparison(4, difference / 100, Interval(low / 100, high / 100), p, Votes(0, 0, 0, 1.0))
+        return Compared(Pair("d", "w", first, second), result, p=p)
+
+    return made
+
+
+MISSING = "missing"
+
+
+def test_no_loss_needs_an_interval_above_minus_two_points(outcome):
+    assert judging.no_loss(outcome(0.5, -1.9, 3)).verdict == "supported"
+    assert judging.no_loss(outcome(0.5, -2.1, 3)).verdict == "undecided"
+    assert judging.no_loss(outcome(-5, -8, -2, p=0.01)).verdict == "contradicted"
+    small = outcome(-1, -1.5, -0.5, p=0.01)
+    assert judging.no_loss(small).verdict == "supported", "a real loss below the paper's own margin"
+
+
+def test_a_direction_is_supported_contradicted_or_open(outcome):
+    assert judging.lower(outcome(-5, -8, -2, p=0.01)).verdict == "supported"
+    assert judging.lower(outcome(5, 2, 8, p=0.01)).verdict == "contradicted"
+    assert judging.lower(outcome(-1, -6, 4, p=0.6)).verdict == "undecided"
+    assert judging.lower(outcome(-0.2, -1.5, 1.0, p=0.6)).verdict == "contradicted", "surely less than two points"
+    assert judging.higher(outcome(5, 2, 8, p=0.01)).verdict == "supported"
+    assert "−5.0 points (−8.0 to −2.0), p = 0.010" in judging.lower(outcome(-5, -8, -2, p=0.01)).evidence
+
+
+def test_it_matters_if_it_does_anywhere(outcome):
+    real, equal, wide = outcome(-5, -8, -2, p=0.01), outcome(0, -1, 1, p=0.9), outcome(0, -9, 9, p=0.9)
+    assert judging.some_differ([equal, real]).verdict == "supported"
+    assert judging.some_differ([equal, equal]).verdict == "contradicted"
+    assert judging.some_differ([equal, wide]).verdict == "undecided"
+    assert judging.none_differs([equal, equal]).verdict == "supported"
+    assert judging.none_differs([equal, real]).verdict == "contradicted"
+    assert judging.none_differs([equal, wide]).verdict == "undecided"
+
+
+def test_missing_runs_give_no_verdict(outcome):
+    gone = replace(outcome(0, 0, 0), result=None)
+    broken = replace(gone, error="different clips")
+    equal, real = outcome(0, -1, 1, p=0.9), outcome(-5, -8, -2, p=0.01)
+    assert judging.no_loss(gone).verdict == judging.lower(gone).verdict == MISSING
+    assert judging.lower(broken).verdict == "error" and judging.lower(broken).evidence == "different clips"
+    assert judging.none_differs([equal, gone]).verdict == MISSING
+    assert judging.some_differ([real, gone]).verdict == "supported" and judging.some_differ([]).verdict == MISSING
+
+
+def test_a_correlation_is_judged_by_sign_and_p():
+    theirs = Correlation(0.9, 0.02, exact=True)
+    assert judging.related(Correlation(0.8, 0.01, exact=True), 9, theirs).verdict == "supported"
+    assert judging.related(Correlation(-0.8, 0.01, exact=True), 9, theirs).verdict == "contradicted"
+    assert judging.related(Correlation(0.3, 0.4, exact=True), 9, theirs).verdict == "undecided"
+    assert judging.related(Correlation(np.nan, np.nan, exact=True), 2, theirs).verdict == MISSING
+
+
+def test_seeds_agree_within_two_points(shelf, cells):
+    one, other, third = cells("table2_network", "dataset=composer")
+    for seed, right in enumerate((98, 99, 100)):
+        shelf.add(one, seed, np.arange(100) < right)
+    rows = shelf.desk([one]).of("table2_network")
+    assert judging.seeds_agree(rows).verdict == "supported"
+    for seed, right in enumerate((96, 99)):
+        shelf.add(other, seed, np.arange(100) < right)
+    judged = judging.seeds_agree(shelf.desk([one, other]).of("table2_network"))
+    assert judged.verdict == "contradicted"
+    assert judged.evidence == "more in 1 of 2 cells; the most is 3.0 points (composer, normalized, 100 test clips)"
+    for seed, right in enumerate((19, 20)):  # of 20 clips one is five points
+        shelf.add(third, seed, np.arange(20) < right)
+    assert judging.seeds_agree(shelf.desk([one, third]).of("table2_network")).verdict == "undecided"
+    assert judging.seeds_agree([]).verdict == MISSING
+
+
+def test_not_learnt_means_chance(shelf, cells):
+    by_instrument, by_metre = cells("timing_timbre")
+    shelf.add(by_metre, 0, np.arange(1000) % 4 < 2)  # half of each class
+    shelf.add(by_instrument, 0, np.arange(1000) < 900)
+    instrument, metre = shelf.desk([by_instrument, by_metre]).of("timing_timbre")
+    assert judging.not_learnt(metre).verdict == "supported"
+    assert judging.not_learnt(instrument).verdict == "contradicted"
+    assert judging.not_learnt(None).verdict == MISSING
+
+
+def test_few_clips_at_chance_are_undecided(shelf, cells):
+    (_, by_metre) = cells("timing_timbre")
+    shelf.add(by_metre, 0, np.arange(24) % 4 < 2)
+    assert judging.not_learnt(shelf.desk([by_metre]).of("timing_timbre")[0]).verdict == "undecided"
+
+
+def test_the_papers_own_numbers_on_loudness(shelf):
+    """Its six datasets: the loss is where loudness differs most (instrument), the gains where it is alike."""
+    found = paper_loudness_and_change(shelf.desk([]))
+    assert found.exact and 0.4 < found.r <= 1
+
+
+def test_the_table_of_claims(shelf, cells):
+    overrides = "dataset=genre,short_genre"
+    wanted = [*cells("table2_network", overrides), *cells("table2_baseline", overrides)]
+    for one in wanted:
+        if one.condition == "normalized":
+            lost = one.experiment == "table2_baseline" and one.title == "short_genre"
+            right = np.arange(400) < (300 if lost else 360)
+            for seed in (0, 1):
+                shelf.add(one, seed, right, seconds={"fit": 2.0, "decode": 1.0, "picture": 2.0, "backbone": 3.0})
+    report = claims(shelf.desk(wanted))
+    table, tests = report.tables
+    found = {(row["statement"], row["tested on"]): row for row in table.data}
+    full = ("Clips of 30 s lose nothing against full songs", "genre, network, normalized: short − full")
+    assert found[full]["verdict"] == "supported" and found[full]["audio"] == "rendered"
+    drop = "The baseline drops when full songs become 30 s"
+    assert found[drop, "genre, baseline, normalized: short − full"]["verdict"] == "supported"
+    assert found[drop, "genre, baseline, unprocessed: short − full"]["verdict"] == MISSING
+    assert found["The baseline is clearly better on genre", "genre, normalized: network − baseline"]["verdict"] == (
+        "contradicted"
+    )
+    assert found["The baseline is clearly better on vocalist", "vocalist, normalized: network − baseline"][
+        "verdict"
+    ] == (MISSING)
+    (cost,) = [row for row in table.data if row["statement"].startswith("Hours")]
+    assert cost["verdict"] == "supported"
+    # 6 s for 800 clips is 13.5 s for the paper's 1800
+    assert "last layer: 2.0 s on average, 2.0 s at most over 4 runs" in cost["evidence"]
+    assert "0.2 to 0.2 min of one core" in cost["evidence"]
+    assert len(tests.rows) == 4 + 4 + 1
