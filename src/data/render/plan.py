@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from src.data.render import band, description, excerpts
+from src.data.render import band, chords, description, excerpts, notes
 from src.data.render.arrangement import Arranger, PlannedClip, generator
 from src.data.render.description import ClassDescription
 
@@ -14,7 +14,8 @@ Planner = Callable[[ClassDescription, np.random.Generator], Iterator[PlannedClip
 KINDS: dict[str, tuple[Planner, Arranger]] = {
     "excerpts": (excerpts.plan, excerpts.arrange),
     "band": (band.plan, band.arrange),
-    "band": (band.plan, band.arrange),
+    "notes": (notes.plan, notes.arrange),
+    "chords": (chords.plan, chords.arrange),
 }
 
 
