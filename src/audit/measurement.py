@@ -1,0 +1,121 @@
+"""Every file decoded once: facts and fingerprint of each clip, both remembered by content."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from src.audit import fingerprint as fingerprints
+from src.audit.fingerprint import Fingerprint
+from src.contents import read_contents
+from src.data.audio import Facts, UnreadableAudio, Window, decode
+from src.data.clip import Clip, Dataset
+from src.data.index import AudioIndex
+from src.features import FeatureCache, Row
+
+Progress = Callable[[int, int], None]
+_BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One usable clip.
+
+    Attributes:
+        digest: SHA-256 of the file. size: of the file in bytes. facts: of the clip as recorded.
+    """
+
+    clip: Clip
+    digest: str
+    size: int
+    facts: Facts
+    fingerprint: Fingerprint
+
+    @property
+    def bit_rate(self) -> float:
+        """Of the whole file, in kbit/s."""
+        return self.size * 8e-3 / self.facts.file_duration
+
+
+def measure(
+    dataset: Dataset, window: Window, *, cache: Path, workers: int, progress: Progress | None
+) -> tuple[list[Measured], dict[str, str]]:
+    """Usable clips in the dataset's order, and a message for each unusable one by clip id.
+
+    Args:
+        window: the clip within each file; resampling is left out, a file's own rate being one of its facts.
+        cache: folder of all caches. workers: threads. progress: told (files done, files to decode).
+    """
+    window = replace(window, sample_rate=None)
+    contents = read_contents(dataset, cache=cache, workers=workers)
+    recipe = {"fingerprint": fingerprints.VERSION, "window": window.key()}
+    store = FeatureCache(cache / "fingerprints", recipe)
+    rows = store.read(contents.digests.values())
+    paths: dict[str, Path] = {}
+    for clip in dataset.clips:
+        if clip.id in contents.digests:
+            paths.setdefault(contents.digests[clip.id], clip.path)
+    missing = {d: path for d, path in paths.items() if d not in rows or contents.index.facts(d, window) is None}
+    new, bad = _Decoding(contents.index, window, store, dataset.name).run(missing, workers, progress)
+    rows |= new
+    measured, failed = [], dict(contents.failed)
+    for clip in dataset.clips:
+        digest = contents.digests.get(clip.id)
+        if digest in bad:
+            failed[clip.id] = bad[digest].replace(str(paths[digest]), str(clip.path))
+        elif digest is not None:
+            facts = contents.index.facts(digest, window)
+            assert facts is not None, "decoded or known"  # noqa: S101
+            found = Fingerprint.from_row(rows[digest])
+            measured.append(Measured(clip, digest, clip.path.stat().st_size, facts, found))
+    return measured, failed
+
+
+class _Decoding:
+    """Decoding under way; what it found is kept even when interrupted."""
+
+    def __init__(self, index: AudioIndex, window: Window, store: FeatureCache, dataset: str) -> None:
+        self.index, self.window, self.store, self.dataset = index, window, store, dataset
+
+    def run(
+        self, paths: Mapping[str, Path], workers: int, progress: Progress | None
+    ) -> tuple[dict[str, Row], dict[str, str]]:
+        """Fingerprints as rows, and messages of what cannot be decoded, both by digest."""
+        rows: dict[str, Row] = {}
+        waiting: dict[str, Row] = {}
+        bad: dict[str, str] = {}
+        pool = ThreadPoolExecutor(workers)
+        futures = {pool.submit(self.one, digest, path): digest for digest, path in paths.items()}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                digest = futures.pop(future)
+                try:
+                    rows[digest] = waiting[digest] = future.result()
+                except UnreadableAudio as error:
+                    bad[digest] = str(error)
+                if len(waiting) >= _BATCH:
+                    self.keep(waiting)
+                    waiting = {}
+                if progress is not None:
+                    progress(done, len(paths))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            self.keep(waiting)
+        return rows, bad
+
+    def one(self, digest: str, path: Path) -> Row:
+        """Decode and fingerprint one file; its facts are recorded."""
+        waveform, facts = decode(path, self.window)
+        self.index.record(digest, self.window, facts)
+        return fingerprints.fingerprint(waveform).row()
+
+    def keep(self, rows: Mapping[str, Row]) -> None:
+        """Write rows and facts; a place that cannot be written costs time next time, nothing else."""
+        self.index.save()
+        if rows:
+            try:
+                self.store.write(list(rows), np.stack(list(rows.values())), dataset=self.dataset)
+            except OSError:
+                return
