@@ -53,7 +53,7 @@ class OpenVino:
             compiled = core.compile_model(converted(openvino, module, (1, 3, size, size)), "CPU", settings)
         except RuntimeError as error:
             raise UserError(
-                f"backbone.engine: OpenVINO cannot run this network ({str(error).strip().splitlines()[0]}); use "
+                f"backbone.engine: OpenVINO cannot run this network ({str(error).strip().partition('\n')[0]}); use "
                 "backbone.engine=torch (several times slower)"
             ) from error
         self._idle: SimpleQueue[Any] = SimpleQueue()
