@@ -15,10 +15,10 @@ from src.spectrogram.asperes_blocks import BlockBand, Blocks, Frames, Stream
 from src.spectrogram.asperes_pixels import PixelMeans
 from src.spectrogram.asperes_whole import Whole
 
-# Pixels at a block's ends that are not used: where bands are as narrow as the pixel rate, what a filter's response
-# leaves outside them stays below a quarter of a grey level.
+# Bands of more points a pixel than this are computed in blocks, of which so many pixels at either end go unused. There
+# the tail of the widest response, 1 / (pi x (x^2 - 1)) at x = _NARROW * _MARGIN / 2 bandwidths, is 2e-4 of its peak.
+_NARROW = 2
 _MARGIN = 12
-_BLOCK_PIXELS = (6 * _MARGIN, 800)
 # Plans stay in memory up to this many envelope points together, 8 bytes each; a plan that alone has more than half
 # computes its weights anew for every clip (a minute at 44.1 kHz has 6 million points).
 _KEPT_POINTS = 16_000_000
@@ -62,8 +62,8 @@ def make_plan(grid: Grid, keep: bool) -> Plan:
 def _blocks(grid: Grid, means: dict[int, PixelMeans]) -> Blocks | None:
     """None where no block length suits the sample rate, or where the lower rates would not be much lower."""
     cut = [band for band in grid.bands if band.high >= grid.samples // 2]
-    narrow = [band for band in grid.bands if band.points == grid.pixels and band not in cut]
-    wide = [band for band in grid.bands if band.points > grid.pixels and band not in cut]
+    narrow = [band for band in grid.bands if band.points <= _NARROW * grid.pixels and band not in cut]
+    wide = [band for band in grid.bands if band.points > _NARROW * grid.pixels and band not in cut]
     frames = min(_frames(grid, even=bool(cut)), key=lambda frames: _cost(grid, frames, wide), default=None)
     if frames is None or not wide or not narrow:
         return None
@@ -88,9 +88,7 @@ def _frames(grid: Grid, even: bool) -> Iterator[Frames]:
         for threes in range(8):
             share = Fraction(1, 3**threes) / Fraction(2) ** twos
             period = grid.pixels * samples_per_pixel * share
-            if not _BLOCK_PIXELS[0] <= grid.pixels * share <= min(_BLOCK_PIXELS[1], grid.pixels):
-                continue
-            if period.denominator == 1 and not (even and period % 2) and _largest_factor(int(period)) <= 13:
+            if 4 * margin <= period and share <= 1 and period.denominator == 1 and not (even and period % 2):
                 yield Frames(int(period), share, margin)
 
 
@@ -98,10 +96,9 @@ def _cost(grid: Grid, frames: Frames, bands: list[Band]) -> float:
     """Roughly the nanoseconds that the longest clip on this grid takes."""
     blocks = frames.count(math.ceil(grid.columns * grid.sample_rate / grid.scale.pixels_per_second))
     lengths = [(band.points * frames.share).numerator for band in bands]
-    # Few rows in a batch are slower a point, and so are lengths of many threes.
-    each = (2.5 if length % 4 == 0 else 4 for length in lengths)
-    points = sum(length * (one + 1.5) for length, one in zip(lengths, each, strict=True))
-    return blocks * (4 * frames.period + points) * (1 + 2 / blocks)
+    # A point costs more where few rows are transformed together, outside the nearest caches, and without factors of 2.
+    points = sum(length * (4 if length % 4 == 0 else 5.5) * (1 + length / 60_000) for length in lengths)
+    return (blocks + 1.5) * (frames.period * (3 + _largest_factor(frames.period) / 7) + points)
 
 
 def _lower_rate(grid: Grid, frames: Frames, reach: int) -> int | None:

@@ -51,8 +51,10 @@ class Whole:
 
     def _spectrum(self, signal: Float32[np.ndarray, " samples"]) -> Complex64[np.ndarray, " bins"]:
         if self._between:
-            ramp = np.exp(-1j * np.pi / self._points * np.arange(len(signal))).astype(np.complex64)
-            return np.asarray(scipy.fft.fft(signal * ramp, self._points))
+            time = np.arange(self._points)
+            # The end of the padding is the time just before the clip.
+            time[self._points * (self._grid.columns + self._grid.pixels) // (2 * self._grid.pixels) :] -= self._points
+            return np.asarray(scipy.fft.fft(signal * np.exp(-1j * np.pi / self._points * time).astype(np.complex64)))
         padded = aligned_zeros(1, self._points)
         padded[0, : len(signal)] = signal
         spectrum: Complex64[np.ndarray, " bins"] = forward(padded)[0]
