@@ -74,10 +74,11 @@ def _create(path: Path) -> None:
 def explained(uri: str, more: type[Exception] = UserError) -> Iterator[None]:
     """Advice in place of what MLflow raises (and `more`) where its store cannot be used."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, more) as error:
+    except (MlflowException, SQLAlchemyError, more) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(_advice(uri, error)) from error

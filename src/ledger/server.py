@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -19,10 +18,6 @@ from src.ledger.watch import Watch
 from src.tracking import RunRecord, Store, TrackingSettings
 
 log = logging.getLogger(__name__)
-
-# MLflow's own would wait some four minutes for a server that is away; what cannot be delivered stays here anyway.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 _PAUSE = 2.0
 _PROBE = 5.0
