@@ -17,6 +17,7 @@ from src.data.clip import Clip
 from src.data.index import AudioIndex
 from src.features import FeatureCache, Row
 from src.recipe import Recipe, Timer
+from src.sharing import Pieces
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,11 +70,7 @@ def extract(
     paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id in digests}
     rows = job.known(paths)
     if len(rows) < len(paths):
-        with job.store.lock(f"{dataset.name}: another process computes these features, waiting for it"):
-            job.index.refresh()
-            rows |= job.known(paths.keys() - rows.keys())
-            missing = {digest: clip for digest, clip in paths.items() if digest not in rows}
-            rows |= job.compute(missing, dataset.name, workers, progress)
+        job.share(paths, rows, dataset.name, workers, progress)
     job.index.save()
     clips = [clip for clip in dataset.clips if digests.get(clip.id) in rows]
     for clip in dataset.clips:  # copies of one unusable file share its digest
@@ -99,6 +96,8 @@ class _Job:
         self.timer = Timer()
         self.bad: dict[str, str] = {}
         self.computed = 0
+        self._seen: set[str] = set()
+        self._bare: dict[str, Row] = {}
 
     def facts(self, digest: str) -> Facts:
         """Facts of a clip whose features are known."""
@@ -107,45 +106,83 @@ class _Job:
         return found
 
     def known(self, digests: Collection[str]) -> dict[str, Row]:
-        """Cached rows of those clips whose facts are known too."""
-        rows = self.store.read(digests)
-        return {d: row for d, row in rows.items() if self.index.facts(d, self.recipe.window) is not None}
+        """Cached rows of those clips whose facts are known too, in segments not read yet."""
+        rows = self._bare | self.store.read(digests, self._seen)
+        if any(self.index.facts(digest, self.recipe.window) is None for digest in rows):
+            self.index.refresh()
+        # whoever computed them may be about to save the facts
+        self._bare = {d: row for d, row in rows.items() if self.index.facts(d, self.recipe.window) is None}
+        return {d: row for d, row in rows.items() if d not in self._bare}
 
-    def compute(
-        self, clips: Mapping[str, Clip], dataset: str, workers: int, progress: Progress | None
-    ) -> dict[str, Row]:
+    def share(
+        self, clips: Mapping[str, Clip], rows: dict[str, Row], dataset: str, workers: int, progress: Progress | None
+    ) -> None:
+        """Add the features that `rows` lacks; processes that need the same ones at the same time share the work."""
+        pieces, total = Pieces(self.store.folder, clips), len(clips) - len(rows)
+
+        def lacking(digests: Sequence[str]) -> Sequence[str]:
+            if not all(digest in rows for digest in digests):
+                rows.update(self.known(clips.keys() - rows.keys()))
+            return [digest for digest in digests if digest not in rows]
+
+        def tell() -> None:
+            if progress is not None:
+                progress(total - len(clips) + len(rows) + len(self.bad), total)
+
+        def compute(digests: Iterable[str]) -> None:
+            items = ((digest, clips[digest]) for digest in digests)
+            self._compute(items, rows, pieces, dataset, workers, tell)
+
+        try:
+            compute(pieces.free(lacking))
+            if pieces.some_are_busy:
+                log.info("%s: another process computes the rest of these features, waiting for it", dataset)
+            for digests in pieces.others(lacking):
+                compute(digests)
+        finally:
+            pieces.release()
+
+    def _compute(
+        self,
+        clips: Iterable[tuple[str, Clip]],
+        rows: dict[str, Row],
+        pieces: Pieces,
+        dataset: str,
+        workers: int,
+        tell: Callable[[], None],
+    ) -> None:
         """Features of clips by digest, written to the cache a batch at a time, even when interrupted."""
-        rows: dict[str, Row] = {}
         waiting: dict[str, Row] = {}
         written = time.monotonic()
         try:
-            for done, (digest, row) in enumerate(self._results(clips, workers), start=1):
-                if row is not None:
+            for digest, row in self._results(clips, workers):
+                if row is None:
+                    pieces.end([digest])
+                else:
                     rows[digest] = waiting[digest] = row
+                    self.computed += 1
                 if len(waiting) >= _BATCH or (waiting and time.monotonic() - written > _BATCH_SECONDS):
-                    self._write(waiting, dataset)
+                    self._write(waiting, pieces, dataset)
                     waiting, written = {}, time.monotonic()
-                if progress is not None:
-                    progress(done, len(clips))
+                tell()
         finally:
-            self._write(waiting, dataset)
-        self.computed = len(rows)
-        return rows
+            self._write(waiting, pieces, dataset)
 
-    def _write(self, rows: Mapping[str, Row], dataset: str) -> None:
+    def _write(self, rows: Mapping[str, Row], pieces: Pieces, dataset: str) -> None:
         if not rows:
             return
         try:
-            self.store.write(list(rows), np.stack(list(rows.values())), dataset=dataset)
+            self._seen.add(self.store.write(list(rows), np.stack(list(rows.values())), dataset=dataset))
         except OSError as error:
             log.warning("%s: cannot keep features (%s); going on without", self.store.folder, error.strerror)
         self.index.save()
+        pieces.end(rows)
 
-    def _results(self, clips: Mapping[str, Clip], workers: int) -> Iterator[tuple[str, Row | None]]:
+    def _results(self, clips: Iterable[tuple[str, Clip]], workers: int) -> Iterator[tuple[str, Row | None]]:
         """Each clip's digest and features (None: unusable) as they are ready, a bounded number in flight."""
         size = self.recipe.backbone.batch_size
         prepared: list[tuple[str, np.ndarray]] = []
-        for digest, value in _in_flight(lambda item: self._one(*item), clips.items(), workers, max(4 * workers, size)):
+        for digest, value in _in_flight(lambda item: self._one(*item), clips, workers, max(4 * workers, size)):
             if value is None or size == 1:
                 yield digest, value
                 continue

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from filelock import FileLock
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 
@@ -42,11 +41,17 @@ class FeatureCache:
         self.recipe = dict(settings)
         self.folder = folder / digest_of(settings)
 
-    def read(self, digests: Iterable[str]) -> dict[str, Row]:
-        """Cached features of these clips, those that are there; shape (features,) each."""
+    def read(self, digests: Iterable[str], seen: set[str] | None = None) -> dict[str, Row]:
+        """Cached features of these clips, those that are there; shape (features,) each.
+
+        Args:
+            seen: names of segments to pass over; those read are added.
+        """
         wanted = set(digests)
+        seen = set() if seen is None else seen
         found: dict[str, Row] = {}
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in sorted(path for path in self.folder.glob("*.safetensors") if path.name not in seen):
+            seen.add(path.name)
             for digest, row in _read_segment(path):
                 if digest in wanted:
                     found[digest] = row
@@ -54,8 +59,8 @@ class FeatureCache:
                 break
         return found
 
-    def write(self, digests: Sequence[str], rows: Float32[np.ndarray, "clips features"], *, dataset: str) -> None:
-        """Add one segment. `dataset` is kept for the listing only.
+    def write(self, digests: Sequence[str], rows: Float32[np.ndarray, "clips features"], *, dataset: str) -> str:
+        """Add one segment; its name. `dataset` is kept for the listing only.
 
         Raises:
             OSError: the place is full or cannot be written.
@@ -68,44 +73,9 @@ class FeatureCache:
         names = json.dumps(list(digests))
         metadata = {"digests": names, "dataset": dataset, "checksum": _checksum(names, rows)}
         content = safetensors.numpy.save({"features": rows}, metadata=metadata)
-        write_atomically(self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}.safetensors", content)
-
-    def lock(self, waiting: str) -> "ExtractionLock":
-        """Held while features of this recipe are computed, so that a second process waits and then reads them."""
-        return ExtractionLock(self.folder, waiting)
-
-
-class ExtractionLock:
-    """One extraction of a recipe at a time; on a place that cannot be written there is nothing to wait for."""
-
-    def __init__(self, folder: Path, waiting: str) -> None:
-        """`waiting` is logged once when another process holds the lock."""
-        self._folder, self._waiting = folder, waiting
-        self._lock: FileLock | None = None
-
-    def __enter__(self) -> "ExtractionLock":
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self._folder / ".lock")
-            if not _acquired_at_once(lock):
-                log.info("%s", self._waiting)
-                lock.acquire()
-            self._lock = lock
-        except OSError as error:
-            log.warning("%s: cannot be written (%s); features are computed but not kept", self._folder, error.strerror)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.release()
-
-
-def _acquired_at_once(lock: FileLock) -> bool:
-    try:
-        lock.acquire(timeout=0)
-    except TimeoutError:
-        return False
-    return True
+        name = f"{hashlib.sha256(content).hexdigest()[:24]}.safetensors"
+        write_atomically(self.folder / name, content)
+        return name
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ import logging
 import resource
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -176,36 +175,6 @@ def test_a_full_disk_leaves_no_half_segment(store, full_disk):
         store.write(["b"], rows_of(1, width=10_000), dataset="toy")
     assert set(store.read(["a", "b"])) == {"a"}
     assert sorted(path.suffix for path in store.folder.iterdir()) == [".json", ".safetensors"]
-
-
-def test_the_lock_lets_one_in_at_a_time_and_says_that_it_waits(store, tmp_path, caplog):
-    events = []
-
-    def second() -> None:
-        with FeatureCache(tmp_path, RECIPE).lock("waiting for another"):
-            events.append("second")
-
-    with caplog.at_level(logging.INFO):
-        with store.lock("never said"):
-            thread = threading.Thread(target=second)
-            thread.start()
-            time.sleep(0.2)
-            events.append("first")
-        thread.join()
-    assert events == ["first", "second"]
-    assert [record.message for record in caplog.records if record.name == "src.features"] == ["waiting for another"]
-
-
-def test_another_recipe_does_not_wait(store, tmp_path):
-    with store.lock(""), FeatureCache(tmp_path, {**RECIPE, "version": 2}).lock(""):
-        pass
-
-
-def test_the_lock_of_a_place_that_cannot_be_written_is_free(tmp_path, caplog):
-    (tmp_path / "file").write_bytes(b"")
-    with FeatureCache(tmp_path / "file", RECIPE).lock(""):
-        pass
-    assert "features are computed but not kept" in caplog.text
 
 
 def test_listing(tmp_path):
