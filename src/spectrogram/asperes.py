@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from src.errors import UserError
 from src.spectrogram.asperes_bands import Grid, Scale, nearest
 from src.spectrogram.asperes_plan import Plans
-from src.spectrogram.settings import require, require_reference
+from src.spectrogram.settings import loudest, require, require_reference
 
 _PLANS = Plans()
 
@@ -63,31 +62,27 @@ class Asperes:
         """Draw one signal; `sample_rate` in Hz. Silence is all 0.
 
         Raises:
-            UserError: if the samples are not all finite.
+            UserError: if a sample is not finite.
         """
-        amplitude = self._amplitude(samples, sample_rate)
-        white = float(amplitude.max()) if self.reference == "peak" else self.white_amplitude
+        highest = loudest(samples)
+        if highest == 0:
+            return np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.uint8)
+        # Brought near 1 by a power of two, which changes no digit, a clip stays inside float32 at any loudness.
+        unit = 2.0 ** max(math.frexp(highest)[1], -120)
+        amplitude = self._amplitude(samples * np.float32(1 / unit), sample_rate)
+        white = float(amplitude.max()) if self.reference == "peak" else self.white_amplitude / unit
         if white > 0:
-            amplitude *= 255 / white
+            amplitude *= min(255 / white, 1e38)
         levels: UInt8[np.ndarray, "rows columns"] = np.minimum(amplitude, 255, out=amplitude).astype(np.uint8)
         return levels
+
+    def _width(self, samples: int, sample_rate: int) -> int:
+        return math.ceil(samples * (self.pixels_per_second / sample_rate))
 
     def _amplitude(
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int
     ) -> Float32[np.ndarray, "rows columns"]:
         """Of each band over each pixel; a steady tone at a band's centre shows its own amplitude."""
-        scale = self._scale
-        picture = np.zeros((scale.bands, math.ceil(len(samples) * (self.pixels_per_second / sample_rate))), np.float32)
-        loudest = max(float(samples.max()), -float(samples.min()))
-        if not math.isfinite(loudest):
-            raise UserError(
-                "samples: got values that are not numbers (NaN or infinity); expected amplitudes around -1 to 1; "
-                "the file or the preprocessing before this is broken"
-            )
-        if loudest > 0:
-            # A power of two changes no mantissa, and keeps float32 from under- and overflowing at any loudness.
-            unit = 2.0 ** math.frexp(loudest)[1]
-            plan = _PLANS.of(Grid.of_clip(scale, len(samples), sample_rate))
-            plan.draw(samples * np.float32(1 / unit), picture)
-            picture *= np.float32(unit)
+        picture = np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.float32)
+        _PLANS.of(Grid.of_clip(self._scale, len(samples), sample_rate)).draw(samples, picture)
         return picture

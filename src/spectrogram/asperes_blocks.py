@@ -158,5 +158,6 @@ class Blocks:
         excess = self.grid.samples * self.frames.share / self.frames.period - 1
         if excess:
             angles = 2 * np.pi / self.frames.period * np.arange(spectra.shape[1])
-            for number, block in enumerate(spectra):
-                block *= np.exp(1j * (number * self.frames.hop * float(excess) * angles).astype(np.float32))
+            for number in range(1, len(spectra)):
+                late = number * self.frames.hop * float(excess)
+                spectra[number] *= np.exp(1j * (late * angles).astype(np.float32))

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Float64, UInt8
 from torchaudio.functional import melscale_fbanks
 
-from src.spectrogram.settings import require, require_reference
+from src.spectrogram.settings import loudest, require, require_reference
 
 # Frames transformed at once: 512 of 2048 samples take 4 MB, whatever the clip's length.
 _FRAMES_AT_ONCE = 512
@@ -65,9 +65,15 @@ class Mel:
         return self._edges(sample_rate)[-2:0:-1].copy()
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
-        """Draw one signal; `sample_rate` in Hz. Silence is all 0."""
-        mel = self._mel(samples, sample_rate)
-        white = float(mel.max()) if self.reference == "peak" else self.white_amplitude**self.power
+        """Draw one signal; `sample_rate` in Hz. Silence is all 0.
+
+        Raises:
+            UserError: if a sample is not finite.
+        """
+        # Divided by its own maximum, the clip stays inside float32 however quiet or loud it is.
+        unit = loudest(samples) or 1.0
+        mel = self._mel(samples / np.float32(unit), sample_rate).astype(np.float64)
+        white = float(mel.max()) if self.reference == "peak" else (self.white_amplitude / unit) ** self.power
         if white > 0:
             mel /= white
         if self.range_db is not None:

@@ -1,4 +1,9 @@
-"""What the spectrograms' settings have in common: how a wrong one is refused, and what brightness refers to."""
+"""What every spectrogram refuses, and how it says so."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float32
 
 from src.errors import UserError
 
@@ -22,3 +27,18 @@ def require_reference(reference: str) -> None:
         UserError: if `reference` is neither `full_scale` (a louder clip is brighter) nor `peak` (it is not).
     """
     require(reference in REFERENCES, "reference", reference, f"one of {', '.join(REFERENCES)}")
+
+
+def loudest(samples: Float32[np.ndarray, " samples"]) -> float:
+    """The largest magnitude of a signal.
+
+    Raises:
+        UserError: if a sample is not finite.
+    """
+    found = max(float(samples.max()), -float(samples.min()))
+    if not math.isfinite(found):
+        raise UserError(
+            "samples: got NaN or infinity; expected finite amplitudes, around -1 to 1; the file is broken, "
+            "or the preprocessing divided by nothing; leave the clip out or convert it again"
+        )
+    return found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from src.spectrogram.settings import require, require_reference
+from src.spectrogram.settings import loudest, require, require_reference
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,12 @@ class WaveformPicture:
         """Draw one signal; `sample_rate` in Hz. Silence is a line through the middle.
 
         A column's span starts at the last sample of the column before it, so that the trace never breaks.
+
+        Raises:
+            UserError: if a sample is not finite.
         """
-        n = len(samples)
+        n, highest = len(samples), loudest(samples)
+        scale = (highest or 1.0) if self.reference == "peak" else 1.0
         width = math.ceil(n * self.pixels_per_second / sample_rate)
         edges = np.arange(width + 1) * sample_rate / self.pixels_per_second
         first = np.clip(np.floor(edges[:-1]).astype(np.int64) - 1, 0, n - 1)
@@ -51,15 +55,11 @@ class WaveformPicture:
         # The one sample added after the end lets a span stop at n, which reduceat does not take as an index.
         spans = np.stack([first, stop], axis=1).ravel()
         added = np.append(samples, samples[-1])
-        low = self._row(np.minimum.reduceat(added, spans)[::2], samples)
-        high = self._row(np.maximum.reduceat(added, spans)[::2], samples)
+        low = self._row(np.minimum.reduceat(added, spans)[::2] / scale)
+        high = self._row(np.maximum.reduceat(added, spans)[::2] / scale)
         rows = np.arange(self.height)[:, None]
         return np.where((rows >= high) & (rows <= low), 255, 0).astype(np.uint8)
 
-    def _row(
-        self, amplitude: Float32[np.ndarray, " columns"], samples: Float32[np.ndarray, " samples"]
-    ) -> Float32[np.ndarray, " columns"]:
+    def _row(self, amplitude: Float32[np.ndarray, " columns"]) -> Float32[np.ndarray, " columns"]:
         """The row that an amplitude is drawn in, as a whole number; row 0 is the top."""
-        scale = float(np.abs(samples).max()) if self.reference == "peak" else 1.0
-        upward = np.clip(amplitude / (scale or 1.0), -1, 1)
-        return np.rint((1 - upward) / 2 * (self.height - 1)).astype(np.float32)
+        return np.asarray(np.rint((1 - np.clip(amplitude, -1, 1)) / 2 * (self.height - 1)))
