@@ -102,8 +102,9 @@ def _feature_count(network: Network, size: int, model: str) -> int:
         with torch.inference_mode():
             shape = tuple(int(length) for length in network.module(torch.zeros(1, 3, size, size)).shape)
     except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"backbone.size: {model} cannot take pictures of {size} x {size} ({str(error).partition('\n')[0]}); leave "
+            f"backbone.size: {model} cannot take pictures of {size} x {size} ({reason}); leave "
             f"backbone.size at null for its own {network.card.size}"
         ) from error
     if len(shape) != 2:

@@ -52,8 +52,9 @@ class OpenVino:
         try:
             compiled = core.compile_model(converted(openvino, module, (1, 3, size, size)), "CPU", settings)
         except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"backbone.engine: OpenVINO cannot run this network ({str(error).strip().partition('\n')[0]}); use "
+                f"backbone.engine: OpenVINO cannot run this network ({reason}); use "
                 "backbone.engine=torch (several times slower)"
             ) from error
         self._idle: SimpleQueue[Any] = SimpleQueue()
