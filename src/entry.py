@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from src import helping
+from src import helping, launching
 
 # Not an argument of the interrupt: libraries that catch it raise another one.
 _received: list[int] = []
@@ -27,7 +27,9 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     """
     helping.register()
     _check_overrides(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _terminate)
+    _received.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     status = 0
     try:
         job()
@@ -41,8 +43,10 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     sys.exit(status)
 
 
-def _terminate(number: int, _: FrameType | None) -> None:
-    """SIGTERM ends a job as Ctrl-C does: its run is marked, its features are kept."""
+def _interrupt(number: int, _: FrameType | None) -> None:
+    """Ctrl-C or SIGTERM ends a job: its run is marked, its features are kept. A second one leaves at once."""
+    if _received:
+        os._exit(128 + number)
     _received.append(number)
     raise KeyboardInterrupt
 
@@ -58,6 +62,11 @@ def _check_overrides(words: list[str]) -> None:
             continue
         if not word.partition("=")[0].strip("+~"):
             sys.stderr.write(f"{word}: no setting is named before the =\n")
+            sys.exit(2)
+        key, _, value = word.partition("=")
+        advice = launching.missing(value) if key == "hydra/launcher" else None
+        if advice is not None:
+            sys.stderr.write(f"{advice}\n")
             sys.exit(2)
         try:
             parser.parse_override(word)

@@ -1,13 +1,22 @@
-"""One training job as Hydra starts it."""
+"""Jobs as Hydra starts them."""
 
+import logging
+import sys
 from pathlib import Path
+from typing import Any, cast
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
-from src import configure
+from src import configure, launching
 from src.console import progress_bar
 from src.experiment import Outcome, run_experiment
+from src.extract import extract
 from src.ledger.ledger import open_store
+from src.material import Place, Progress, list_clips
+
+log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, shared: Path) -> Outcome:
@@ -16,8 +25,34 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
     Args:
         shared: folder shared by the jobs of one sweep.
     """
-    force, bars = configure.truth("force", cfg.force), configure.truth("progress", cfg.progress)
-    where = configure.tracking(cfg)
+    _divide_threads(cfg)
+    store = open_store(*configure.tracking(cfg))
     experiment = configure.experiment(cfg, shared)
-    show = progress_bar if bars else lambda _: None
-    return run_experiment(experiment, open_store(*where), force=force, progress=show)
+    return run_experiment(experiment, store, force=bool(cfg.force), progress=_progress(cfg))
+
+
+def prefetch(cfg: DictConfig) -> None:
+    """Compute the features that one configuration needs, and say how many this job did."""
+    _divide_threads(cfg)
+    hydra = HydraConfig.get()
+    swept = hydra.mode == RunMode.MULTIRUN
+    experiment = configure.experiment(cfg, Path(hydra.sweep.dir if swept else hydra.runtime.output_dir))
+    place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
+    title = experiment.dataset.title
+    contents = list_clips(experiment.dataset, place)
+    told = place.progress(f"{title}: features")
+    found = extract(contents, experiment.recipe, cache=place.cache, workers=place.workers, progress=told)
+    for message in found.failed.values():
+        log.warning("%s", message)
+    sys.stdout.write(f"{title}: features of {len(found.clips)} clips, {found.computed} of them computed by this job\n")
+
+
+def _progress(cfg: DictConfig) -> Progress:
+    return progress_bar if cfg.progress else lambda _: None
+
+
+def _divide_threads(cfg: DictConfig) -> None:
+    """Where the threads are not given, take this job's part of the machine."""
+    if cfg.workers is None and HydraConfig.initialized():
+        launcher = cast(dict[str, Any], OmegaConf.to_container(HydraConfig.get().launcher, resolve=True))
+        cfg.workers = launching.threads(launcher, configure.workers(None))
