@@ -1,19 +1,23 @@
 # `make help` lists the targets. Everything is installed into .venv by `make setup`, which the others call.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
 PORT ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check ui clean
+REPORTS := table1 table2 table3 table4 followup claims controls variance compare \
+  figure1 figure2 figure3 figure4 figure5 figure6 figure7
+DATASETS := genre,short_genre,instrument,vocalist,composer,ballroom,nsynth_family,nsynth_instrument,nsynth_organ,timing_timbre
+
+.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak check ui server clean
 
 help: ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^([a-z0-9-]+|\$$\(REPORTS\)):.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/; s/^\$$\(REPORTS\)/table1.../' | expand -t 14
 
 setup: .venv/.ready ## make .venv with everything the project needs
 
 .venv/.ready: requirements.txt requirements-dev.txt constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found; install Python 3.11 or give PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON): Python 3.11 is needed; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	touch $@
@@ -23,7 +27,22 @@ demo: setup ## the main job: genre and composer, two conditions, five seeds, the
 	@echo
 	@echo "Compare the runs in MLflow: make ui, then http://127.0.0.1:$(PORT)"
 
+data: setup ## every dataset of the paper, 60 clips a class where it must be rendered
+	$(PY) -m src.prepare -m dataset=$(DATASETS)
+
+paper-runs: setup ## run what the paper's tables lack (hours; nothing finished is repeated)
+	$(PY) -m src.report name=paper action=run
+
+paper: setup ## the paper's tables and figures from the runs there are: reports/paper.html
+	$(PY) -m src.report name=paper
+
+$(REPORTS): setup ## one of them, e.g. make table2
+	$(PY) -m src.report name=$@
+
 test: setup ## run the tests
+	$(PY) -m pytest -m "not slow"
+
+soak: setup ## the long tests as well: kills, races, restarts
 	$(PY) -m pytest
 
 check: setup ## lint, format and types
@@ -31,9 +50,12 @@ check: setup ## lint, format and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-ui: setup ## open the MLflow UI on 127.0.0.1:$(PORT)
+ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)
 	MLFLOW_DISABLE_TELEMETRY=true .venv/bin/mlflow ui --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db
+
+server: setup ## MLflow on PostgreSQL (Debian's postgresql) on 127.0.0.1 (PORT=5000)
+	$(PY) -m src.server port=$(PORT)
 
 clean: ## remove caches (not data, not runs)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache data/.cache
