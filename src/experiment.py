@@ -20,7 +20,6 @@ from src.tracking import Run, RunRecord, Store, flat
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_LABELLING = ("label", "keep", "relabel", "loudness_classes", "on_error")
 _STEPPED = ("linear", "mlp", "smo")
 
 RESULT_VERSION = 1
@@ -62,7 +61,11 @@ class Experiment:
         Args:
             data: digest of the dataset's contents.
         """
-        labels = {key: getattr(self.dataset, key) for key in _LABELLING}
+        labels: dict[str, Any] = {key: getattr(self.dataset, key) for key in ("label", "keep", "on_error")}
+        if self.dataset.label == "loudness":
+            labels["loudness_classes"] = self.dataset.loudness_classes
+        elif self.dataset.label != "class":
+            labels["relabel"] = self.dataset.relabel[self.dataset.label]
         steps = {
             "max_steps": self.trainer.max_steps,
             "batch_size": self.trainer.batch_size,

@@ -1,5 +1,6 @@
 """Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
 
+import copy
 import os
 import signal
 import subprocess
@@ -192,6 +193,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("tracking")
 
 
+_composed: dict[tuple[str, ...], Any] = {}
+
+
 @dataclass(frozen=True)
 class Bench:
     """Experiments in this process, in one folder.
@@ -206,23 +210,42 @@ class Bench:
     compose: Callable[..., Any]
 
     def overrides(self, *more: str) -> list[str]:
-        """The tiny settings, everything in this folder."""
+        """The tiny settings (another backbone's own values where one is given), everything in this folder."""
+        tiny = TINY
+        if any(word.startswith("backbone=") for word in more):
+            tiny = tuple(word for word in TINY if not word.startswith("backbone"))
         places = [f"paths.{key}='{self.folder / key}'" for key in ("data", "cache", "weights")]
         runs = [f"paths.tracking='{self.tracking}'", f"tracking.experiment={self.experiment}"]
-        return [*TINY, *places, *runs, *more]
+        return [*tiny, *places, *runs, *more]
+
+    def config(self, *more: str) -> Any:
+        """The configuration; groups are composed once for all tests, then values are set, which is what Hydra does."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+        from omegaconf import OmegaConf
+
+        words = OverridesParser.create().parse_overrides(self.overrides(*more))
+        groups = {word.key_or_group: word.input_line for word in words if (ROOT / "conf" / word.key_or_group).is_dir()}
+        chosen = tuple(sorted(str(line) for line in groups.values()))
+        if chosen not in _composed:
+            _composed[chosen] = self.compose(chosen)
+        config = copy.deepcopy(_composed[chosen])
+        for word in words:
+            if word.key_or_group not in groups:
+                OmegaConf.update(config, word.key_or_group, word.value(), merge=False)
+        return config
 
     def configured(self, *more: str) -> Any:
         """The Experiment of some settings."""
         from src import configure
 
-        return configure.experiment(self.compose(self.overrides(*more)), self.folder / "decision")
+        return configure.experiment(self.config(*more), self.folder / "decision")
 
     def store(self) -> Any:
         """Where its runs are."""
         from src import configure
         from src.tracking import Store
 
-        return Store(*configure.tracking(self.compose(self.overrides("dataset=genre"))))
+        return Store(*configure.tracking(self.config("dataset=genre")))
 
     def run(self, *more: str, force: bool = False, **changes: Any) -> Any:
         """The Outcome of one job; `changes` replace fields of the Experiment."""
