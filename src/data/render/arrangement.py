@@ -46,10 +46,11 @@ class Song:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """All that sounds in a clip."""
+    """All that sounds in a clip, and how many seconds of it pass before the clip begins."""
 
     parts: tuple[Part, ...]
     song: Song | None = None
+    skip: float = 0.0
 
 
 Arranger = Callable[[PlannedClip, ClassDescription, np.random.Generator, Path], Arrangement]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.data.render import corpus, roles
-from src.data.render.arrangement import Arrangement, PlannedClip
+from src.data.render.arrangement import Arrangement, PlannedClip, Song
 from src.data.render.description import ClassDescription
 from src.data.render.roles import Bar, Stroke
 from src.data.render.sampler import Note, Part
@@ -44,13 +44,11 @@ class _Score(NamedTuple):
 
     Attributes:
         bars: all bars of the clip.
-        section: bars in a section.
         shift: semitones from the key of the tune.
         swing: where the second half of a beat begins, 0.5 for straight.
     """
 
     bars: list[Bar]
-    section: int
     shift: int
     swing: float
 
@@ -65,39 +63,69 @@ def arrange(clip: PlannedClip, one: ClassDescription, rng: np.random.Generator, 
     """A band playing the clip's tune; tempo, key, instruments and patterns are drawn within what the style allows."""
     style = one.settings
     tune = tune_of(corpus.read(clip.recipe["score"], cache), style["beats"], minor=style.get("minor", False))
-    score = _score(tune, style, clip.seconds, rng)
-    return Arrangement(tuple(_part(part, score, rng) for part in style["parts"]))
+    score, skip = _score(tune, style, clip.seconds, rng)
+    played = [part for part in style["parts"] if part["role"] != "voice"]
+    parts = tuple(_part(part, score, style.get("programs", []), rng) for part in played)
+    singers = [part for part in style["parts"] if part["role"] == "voice"]
+    song = _song(singers[0], style["sex"], score, rng) if singers else None
+    return Arrangement(parts, song, skip)
 
 
-def _score(tune: Tune, style: dict[str, Any], seconds: float, rng: np.random.Generator) -> _Score:
+def _score(tune: Tune, style: dict[str, Any], seconds: float, rng: np.random.Generator) -> tuple[_Score, float]:
+    """The bars of a clip, and how far into the first one it begins: an excerpt begins anywhere, a song at its start."""
     beat_seconds = 60 / float(rng.uniform(*style["tempo"]))
-    length, section = int(seconds / beat_seconds / style["beats"]) + 1, style["section"]
+    section, bar_seconds = style["section"], beat_seconds * style["beats"]
     entry = int(rng.integers(max(len(tune.bars) // PHRASE, 1))) * PHRASE
     shift = int(rng.integers(-LARGEST_SHIFT, LARGEST_SHIFT + 1))
+    begun = int(rng.integers(section)) if style["excerpt"] else 0
+    skip = float(rng.uniform(0, bar_seconds)) if style["excerpt"] else 0.0
     bars = []
-    for index in range(length):
+    for index in range(int((seconds + skip) / bar_seconds) + 1):
         at = (entry + index) % len(tune.bars)
-        chord = tune.chords[at]
-        chord = chord._replace(root=(chord.root + shift) % OCTAVE)
-        opens, closes = index % section == 0, index % section == section - 1
-        bars.append(Bar(chord, tune.bars[at], style["beats"], beat_seconds, opens, closes))
-    return _Score(bars, section, shift, float(style.get("swing", 0.5)))
+        chord = tune.chords[at]._replace(root=(tune.chords[at].root + shift) % OCTAVE)
+        within = (begun + index) % section
+        bars.append(Bar(chord, tune.bars[at], style["beats"], beat_seconds, within == 0, within == section - 1))
+    return _Score(bars, shift, float(style.get("swing", 0.5))), skip
 
 
-def _part(part: dict[str, Any], score: _Score, rng: np.random.Generator) -> Part:
+def _part(part: dict[str, Any], score: _Score, programs: list[int], rng: np.random.Generator) -> Part:
     drums = part["role"] == "drums"
     patterns = part.get("patterns") or [_octave(part["centre"], score) + score.shift]
     notes: list[Note] = []
-    for start in range(0, len(score.bars), score.section):
-        # The instrument and its pattern stay for a section, and it may be silent in one.
-        pattern = patterns[int(rng.integers(len(patterns)))]
-        if rng.random() > part.get("presence", 1.0):
-            continue
-        for index in range(start, min(start + score.section, len(score.bars))):
-            strokes = ROLES[part["role"]](part, pattern, score.bars[index])
-            notes += _played(strokes, index, score, part.get("strum", 0.0), rng)
-    program = 0 if drums else part["programs"][int(rng.integers(len(part["programs"])))]
-    return Part(program, tuple(notes), drums=drums, gain=part.get("gain", 0.0), drive=part.get("drive", 0.0))
+    pattern, silent = patterns[0], False
+    for index, bar in enumerate(score.bars):
+        if bar.opens or index == 0:
+            # The pattern stays for a section, and a part may be silent in one.
+            pattern = patterns[int(rng.integers(len(patterns)))]
+            silent = rng.random() > part.get("presence", 1.0)
+        if not silent:
+            notes += _played(ROLES[part["role"]](part, pattern, bar), index, score, part.get("strum", 0.0), rng)
+    programs = [0] if drums else part.get("programs", programs)
+    program = programs[int(rng.integers(len(programs)))]
+    return Part(program, tuple(notes), drums=drums, gain=float(part.get("gain", 0)), drive=float(part.get("drive", 0)))
+
+
+def _song(part: dict[str, Any], sex: str, score: _Score, rng: np.random.Generator) -> Song:
+    """The tune as a singer has breath for: the first note of each beat, held until the next one changes."""
+    centre = part["centre"][sex]
+    shift = _octave(centre, score) + score.shift
+    sung: list[Note] = []
+    silent = False
+    for index, bar in enumerate(score.bars):
+        if bar.opens or index == 0:
+            silent = rng.random() > part.get("presence", 1.0)
+        heads = {int(stroke.onset): stroke for stroke in reversed(list(roles.tune(part, shift, bar)))}
+        for stroke in () if silent else (heads[beat] for beat in sorted(heads)):
+            begin = score.seconds(index, stroke.onset)
+            end = score.seconds(index, min(stroke.onset + max(stroke.duration, 1.0), bar.beats)) - 0.04
+            last = sung[-1] if sung else None
+            if last and last.pitch == stroke.pitch and begin - last.onset < part["breath"]:
+                sung[-1] = last._replace(duration=end - last.onset)
+                continue
+            if last and last.onset + last.duration > begin:
+                sung[-1] = last._replace(duration=begin - last.onset)
+            sung.append(Note(begin, end - begin, stroke.pitch, stroke.velocity))
+    return Song(tuple(sung), sex, float(part.get("gain", 0)))
 
 
 def _octave(centre: int, score: _Score) -> int:

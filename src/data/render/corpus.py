@@ -14,7 +14,7 @@ from typing import Any
 from src.errors import UserError
 
 # Raise it when the same score would now be read differently.
-FORMAT = 1
+FORMAT = 2
 
 # Onset and duration in quarter notes, MIDI pitch.
 ScoreNote = tuple[float, float, int]
@@ -28,7 +28,7 @@ class Score:
         parts: for each part its notes (onset, duration, MIDI pitch), onset and duration in quarter notes, ties joined,
             grace notes left out, repeats not taken; sorted by onset.
         quarters: length in quarter notes.
-        bar: length of a bar in quarter notes.
+        bar: length of a bar in quarter notes. metre: its time signature, e.g. `6/8`.
         tonic: pitch class of the key, 0 is C.
         minor: whether the third above the tonic is minor.
         title: as the score says it.
@@ -37,6 +37,7 @@ class Score:
     parts: tuple[tuple[ScoreNote, ...], ...]
     quarters: float
     bar: float
+    metre: str
     tonic: int
     minor: bool
     title: str

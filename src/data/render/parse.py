@@ -29,12 +29,13 @@ def parse(path: Path, name: str) -> Score:
     tonic, minor = _key(next(iter(score.recurse().getElementsByClass(key.KeySignature)), None))
     metres = score.parts[0].recurse().getElementsByClass(meter.TimeSignature)
     # An upbeat is written as a short bar with a time signature of its own; the true one is the longest.
-    bar = max((float(one.barDuration.quarterLength) for one in metres), default=4.0)
+    lengths = {_number(one.barDuration.quarterLength): one.ratioString for one in reversed(list(metres))}
+    bar = max(lengths, default=4.0)
     tied = (_tune(part, bar) if path.suffix == ".abc" else _part(part) for part in score.parts)
     parts = tuple(joined for joined in map(_join_ties, tied) if joined)
     quarters = max(onset + duration for part in parts for onset, duration, _ in part)
     title = (score.metadata.title if score.metadata else None) or name
-    return Score(parts, quarters, bar, tonic, minor, title)
+    return Score(parts, quarters, bar, lengths.get(bar, "4/4"), tonic, minor, title)
 
 
 def _key(signature: key.KeySignature | None) -> tuple[int, bool]:

@@ -8,14 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from src.data.render import audio, description, mastering
+import numpy as np
+from scipy import signal
+
+from src.data.render import audio, description, mastering, voice
 from src.data.render.arrangement import PlannedClip, generator
+from src.data.render.description import ClassDescription
 from src.data.render.plan import KINDS
 from src.data.render.sampler import Sampler
 from src.data.render.sound_font import SoundFont
 
 # Raise it when the same plan would now sound differently.
-RENDERER = 2
+RENDERER = 3
+# Played slower, recordings of 44.1 kHz would fold their highs into the clip.
+LOWEST_RATE = 44100
 
 
 @dataclass(frozen=True)
@@ -92,11 +98,27 @@ def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
     rng = generator(job.seed, described.dataset, clip.label, clip.name)
     _, arrange = KINDS[one.kind]
     arrangement = arrange(clip, one, rng, job.cache)
-    samples = _sampler(job.font.path, described.sample_rate).mix(arrangement.parts, clip.seconds)
-    samples = mastering.reverberate(samples, described.sample_rate, one.room)
-    if one.rms is not None:
-        samples = mastering.set_loudness(samples, mastering.loudness(*one.rms, rng))
+    oversampling = -(-LOWEST_RATE // described.sample_rate)
+    rate = described.sample_rate * oversampling
+    samples = _sampler(job.font.path, rate).mix(arrangement.parts, arrangement.skip + clip.seconds)
+    if arrangement.song:
+        song = arrangement.song
+        samples += np.float32(10 ** (song.gain / 20)) * voice.sing(song.notes, song.sex, len(samples), rate, rng)
+    samples = mastering.reverberate(samples, rate, one.room)[-round(clip.seconds * rate) :]
+    if oversampling > 1:
+        samples = np.asarray(signal.resample_poly(samples, 1, oversampling), np.float32)
+    if one.rms is None:
+        samples = mastering.limit(samples)
+    else:
+        samples = mastering.set_loudness(samples, wanted_loudness(job.seed, clip, one))
     return mastering.fade(samples, described.sample_rate)
+
+
+def wanted_loudness(seed: int, clip: PlannedClip, one: ClassDescription) -> float:
+    """The RMS amplitude of a clip, drawn from its class's distribution."""
+    if one.rms is None:
+        raise ValueError(f"{one.label}: is left as loud as it is played")
+    return mastering.loudness(*one.rms, generator(seed, "loudness", clip.label, clip.name))
 
 
 @functools.lru_cache(maxsize=1)

@@ -58,7 +58,7 @@ def tune_of(score: Score, beats: int, *, minor: bool) -> Tune:
 
     A bar of 2/4 fills a bar of four beats; one of 6/8 fills two bars of three.
     """
-    scale = 2.0 if score.bar < 4 and score.bar != beats else 1.0
+    scale = 2.0 if score.metre in ("2/4", "6/8") else 1.0
     count = max(1, round(score.quarters * scale / beats))
     bars: list[list[TuneNote]] = [[] for _ in range(count)]
     lower = minor and not score.minor

@@ -33,7 +33,7 @@ def test_bars_of_a_tune_lie_on_the_grid(tune: corpus.Score) -> None:
 
 
 def test_key_and_title(tune: corpus.Score) -> None:
-    assert (tune.tonic, tune.minor, tune.title) == (4, True, "Split bars")
+    assert (tune.metre, tune.tonic, tune.minor, tune.title) == ("2/4", 4, True, "Split bars")
 
 
 def test_a_quartet_keeps_its_times(workshop: Path) -> None:

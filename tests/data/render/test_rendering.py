@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from renderings import Rendering, manifest_of, samples_of
 
-from src.data.render import audio, plan, render, sound_font
+from src.data.render import audio, description, plan, render, sound_font
+from src.data.render.perform import wanted_loudness
 from src.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,6 +58,21 @@ def test_clips_are_music(composer: Path) -> None:
         seconds = np.sqrt((samples.reshape(30, -1) ** 2).mean(axis=1))
         # Music may pause; it does not stop: most seconds are within 20 dB of the whole.
         assert np.mean(seconds > 0.1 * np.sqrt(np.mean(samples**2))) > 0.8
+
+
+@pytest.mark.parametrize("dataset", ["ballroom", "instrument", "vocalist", "genre"])
+def test_every_band_is_as_loud_as_drawn(dataset: str, rendering: Rendering) -> None:
+    folder = rendering(dataset, f"{dataset}_loudness", 1)
+    described = description.load(dataset)
+    for clip, one in zip(manifest_of(folder)["clips"], plan(dataset, 1, seed=0), strict=True):
+        samples, sample_rate = samples_of(folder / clip["file"])
+        assert len(samples) == round(clip["duration"] * sample_rate)
+        assert np.abs(samples).max() <= 0.97 + 1e-4
+        # The gain is found on every eighth sample.
+        wanted = wanted_loudness(0, one, described.classes[one.label])
+        assert np.sqrt(np.mean(samples**2)) == pytest.approx(wanted, rel=0.03)
+        seconds = samples[: len(samples) // sample_rate * sample_rate].reshape(-1, sample_rate)
+        assert (np.sqrt((seconds**2).mean(axis=1)) > 0.02 * wanted).all()
 
 
 def test_the_same_seed_gives_the_same_bytes(composer: Path, rendering: Rendering) -> None:
