@@ -57,7 +57,10 @@ def _fetched(settings: DatasetSettings, data: Path, *, allow_missing: bool) -> s
     if manifest.read(where) is not None:
         return "published"
     try:
-        published.fetch(name, data / ".downloads", where, progress=_Transfer(), allow_missing=allow_missing)
+        # Where a stand-in is at hand, a machine without network should not wait for one to appear.
+        retries = 5 if settings.source == "published" else 1
+        downloads = data / ".downloads"
+        published.fetch(name, downloads, where, progress=_Transfer(), allow_missing=allow_missing, retries=retries)
     except UserError as error:
         if settings.source == "published":
             raise
