@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,20 @@ class _Cleaner:
 
     def __init__(self, params: Mapping[str, str]) -> None:
         """Knows the folders that a run names, which may hold blanks; any other is known by its looks."""
-        named = {value for value in params.values() if Path(value).is_absolute()} | {str(Path.home())}
-        self._folders = sorted((name.rstrip("/") for name in named), key=len, reverse=True)
+        named = [Path(value) for value in params.values() if Path(value).is_absolute()] + [Path.home()]
+        around = {str(folder) for path in named for folder in (path, *path.parents) if folder != Path(path.anchor)}
+        self._folders = sorted(around, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         for folder in self._folders:
-            if len(folder) > 1:
-                text = text.replace(f"{folder}/", "").replace(folder, Path(folder).name)
+            # "x/tmp/y" does not begin at /tmp, and "/tmpfs" is not below it
+            whole = rf"(?<![\w./-]){re.escape(folder)}(?:(/)|(?![\w-]))"
+            text = re.sub(whole, partial(_last, Path(folder).name), text)
         return _ABSOLUTE.sub("", text)
+
+
+def _last(name: str, found: re.Match[str]) -> str:
+    return "" if found[1] else name
 
 
 def _listed(file: Path, path: Path) -> Sequence[tuple[Copy, Path]]:
