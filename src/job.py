@@ -26,9 +26,10 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
         shared: folder shared by the jobs of one sweep.
     """
     _divide_threads(cfg)
-    store = open_store(*configure.tracking(cfg))
+    force, show = configure.truth("force", cfg.force), _progress(cfg)
+    where = configure.tracking(cfg)
     experiment = configure.experiment(cfg, shared)
-    return run_experiment(experiment, store, force=bool(cfg.force), progress=_progress(cfg))
+    return run_experiment(experiment, open_store(*where), force=force, progress=show)
 
 
 def prefetch(cfg: DictConfig) -> None:
@@ -48,7 +49,7 @@ def prefetch(cfg: DictConfig) -> None:
 
 
 def _progress(cfg: DictConfig) -> Progress:
-    return progress_bar if cfg.progress else lambda _: None
+    return progress_bar if configure.truth("progress", cfg.progress) else lambda _: None
 
 
 def _divide_threads(cfg: DictConfig) -> None:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
@@ -146,7 +147,9 @@ def read_results(folder: Path) -> list[JobResult]:
 def count_jobs(overrides: list[str]) -> tuple[int, int]:
     """How many jobs a sweep's overrides make, and how many different sets of features they need."""
     jobs = feature_sets = 1
-    for override in OverridesParser.create().parse_overrides(overrides):
+    hydra = GlobalHydra.instance()  # it knows the options that a glob means
+    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
+    for override in parser.parse_overrides(overrides):
         if override.is_sweep_override():
             choices = sum(1 for _ in override.sweep_string_iterator())
             jobs *= choices

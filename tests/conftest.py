@@ -106,7 +106,7 @@ def run_train() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(args: Sequence[str], cwd: Path, module: str = "src.train") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(args, module), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=170, check=False
+            command(args, module), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=900, check=False
         )
 
     return run
@@ -124,12 +124,18 @@ class Started:
 
     process: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
-    def until(self, text: str, seconds: float = 120) -> None:
+    def settle(self) -> None:
+        """Once it has ended: wait for the last of what it said."""
+        if self.reader is not None:
+            self.reader.join(timeout=10)
+
+    def until(self, text: str, seconds: float = 600) -> None:
         """Wait for a line with `text` on either stream."""
         self.wait_for(lambda: any(text in line for line in self.said), seconds)
 
-    def wait_for(self, happened: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, happened: Callable[[], bool], seconds: float = 600) -> None:
         """Wait for something while the command runs."""
         end = time.monotonic() + seconds
         while not happened():
@@ -140,7 +146,7 @@ class Started:
     def stop(self, number: signal.Signals) -> int:
         """Send a signal; the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=300)
 
     @property
     def output(self) -> str:
@@ -161,7 +167,8 @@ def start_train() -> Iterator[Callable[..., Started]]:
         here = Started(process)
         stream = process.stdout
         assert stream is not None
-        threading.Thread(target=lambda: here.said.extend(iter(stream.readline, "")), daemon=True).start()
+        here.reader = threading.Thread(target=lambda: here.said.extend(iter(stream.readline, "")), daemon=True)
+        here.reader.start()
         started.append(here)
         return here
 
@@ -170,6 +177,7 @@ def start_train() -> Iterator[Callable[..., Started]]:
         if one.process.poll() is None:
             one.process.kill()
         one.process.wait()
+        one.settle()
         if one.process.stdout is not None:
             one.process.stdout.close()
 

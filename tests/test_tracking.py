@@ -210,5 +210,5 @@ def test_two_processes_open_a_fresh_database_at_once(tmp_path):
         subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parent.parent)
         for _ in range(2)
     ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [process.wait(timeout=600) for process in processes] == [0, 0]
     assert [run.status for run in opened(tmp_path, "x").runs()] == ["FINISHED"] * 2
