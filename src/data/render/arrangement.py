@@ -24,6 +24,7 @@ class PlannedClip:
         seconds: length of the audio.
         recipe: what its kind needs to arrange it: score, tempo, pitch...
         columns: further columns of the manifest.
+        number: its place among the clips of its class, from 0.
     """
 
     label: str
@@ -33,6 +34,7 @@ class PlannedClip:
     seconds: float
     recipe: dict[str, Any]
     columns: dict[str, str] = field(default_factory=dict)
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float32, Int16
+from scipy import special
 
 Samples = Float32[np.ndarray, " samples"]
 
@@ -38,13 +39,18 @@ def limit(samples: Samples) -> Samples:
     return limited
 
 
-def loudness(mean: float, deviation: float, rng: np.random.Generator) -> float:
-    """Draws a clip's RMS from the gamma distribution with this mean and standard deviation, full scale being 1.
+def loudness(mean: float, deviation: float, place: float) -> float:
+    """The RMS of a clip (full scale is 1) from the gamma distribution with this mean and standard deviation.
 
     Between a tenth of the mean, where nothing is left in 16 bits, and 0.5, where limiting would be plain distortion.
+
+    Args:
+        mean: of the class. deviation: likewise.
+        place: where the clip lies among those of its class, from 0 (softest) to 1 (loudest).
     """
-    drawn = rng.gamma((mean / deviation) ** 2, deviation**2 / mean)
-    return float(np.clip(drawn, mean / 10, 0.5))
+    shape = (mean / deviation) ** 2
+    drawn = float(special.gammaincinv(shape, place)) * mean / shape
+    return min(max(drawn, mean / 10), 0.5)
 
 
 def set_loudness(samples: Samples, rms: float) -> Samples:

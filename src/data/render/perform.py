@@ -19,9 +19,10 @@ from src.data.render.sampler import Sampler
 from src.data.render.sound_font import SoundFont
 
 # Raise it when the same plan would now sound differently.
-RENDERER = 3
+RENDERER = 5
 # Played slower, recordings of 44.1 kHz would fold their highs into the clip.
 LOWEST_RATE = 44100
+GOLDEN_SECTION = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -115,10 +116,15 @@ def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
 
 
 def wanted_loudness(seed: int, clip: PlannedClip, one: ClassDescription) -> float:
-    """The RMS amplitude of a clip, drawn from its class's distribution."""
+    """The RMS amplitude of a clip.
+
+    The clips of a class, in the order of the plan, take places in its distribution that the golden section scatters, so
+    that a small edition has the mean and deviation of the full one.
+    """
     if one.rms is None:
         raise ValueError(f"{one.label}: is left as loud as it is played")
-    return mastering.loudness(*one.rms, generator(seed, "loudness", clip.label, clip.name))
+    first = float(generator(seed, "loudness", clip.label).uniform())
+    return mastering.loudness(*one.rms, (first + clip.number * GOLDEN_SECTION) % 1)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """Which clips a stand-in consists of, before anything is read or rendered."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -39,5 +40,5 @@ def plan(dataset: str, clips_per_class: int | None, seed: int) -> list[PlannedCl
         found = list(islice(planner(one, generator(seed, described.dataset, label)), count))
         if len(found) < count:
             raise ValueError(f"stand-in {dataset}: {label} yields {len(found)} clips; its description promises {count}")
-        planned += found
+        planned += [replace(clip, number=number) for number, clip in enumerate(found)]
     return planned

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -22,6 +23,7 @@ MANIFEST = "manifest.json"
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".au", ".aiff", ".m4a"}
 # Music in 16-bit FLAC takes between a third and three quarters of its uncompressed size.
 LEAST_SIZE, USUAL_SIZE = 0.25, 0.6
+ABANDONED = 600  # seconds; a clip is written in less than one
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 Progress = Callable[[int, int], None]
@@ -93,6 +95,8 @@ def _make_room(out: Path, clips: list[PlannedClip]) -> None:
     planned = {out / file_of(clip) for clip in clips}
     (out / MANIFEST).unlink(missing_ok=True)
     for path in sorted(out.glob("*/**/*")):
+        if path.suffix == audio.PARTIAL and time.time() - path.stat().st_mtime > ABANDONED:
+            path.unlink(missing_ok=True)  # of a process that was killed while it wrote
         if path in planned or path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
             continue
         if not audio.is_stand_in(path):

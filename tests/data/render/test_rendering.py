@@ -127,6 +127,19 @@ def test_an_edition_grows_and_shrinks(workshop: Path, rendering: Rendering) -> N
     assert contents(folder) == small
 
 
+def test_what_a_killed_process_left_half_written_goes(composer: Path, rendering: Rendering) -> None:
+    clip = composer / manifest_of(composer)["clips"][0]["file"]
+    old, fresh = (clip.with_name(f".{clip.name}.{pid}.part") for pid in (1, 2))
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    clip.unlink()
+    rendering("composer", "composer", 2)
+    assert not old.exists()
+    assert fresh.exists()  # another process may be writing it
+    fresh.unlink()
+
+
 def test_a_killed_rendering_goes_on_where_it_stopped(composer: Path, workshop: Path) -> None:
     out = workshop / "composer_killed"
     program = (
