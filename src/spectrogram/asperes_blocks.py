@@ -144,20 +144,7 @@ class Blocks:
         spectra = forward(self.frames.cut(samples, stop))
         # Memory that is not given back between bands stays mapped and in the processor's cache.
         scratch = aligned_zeros(len(spectra) * max(band.points for band in self.bands), dtype=torch.complex64)
-        for stream, whole in self.streams:
-            whole.draw(stream.take(spectra), picture)
-        self._delay(spectra)
         for band in self.bands:
             band.draw(spectra, scratch, picture)
-
-    def _delay(self, spectra: Complex64[np.ndarray, "blocks bins"]) -> None:
-        """Undo, up to each block's start, the rounding of the padded clip to whole samples (half a one at its end).
-
-        At 22050 Hz and 11025 Hz a pixel is no whole number of samples, and some padded lengths are none either.
-        """
-        excess = self.grid.samples * self.frames.share / self.frames.period - 1
-        if excess:
-            angles = 2 * np.pi / self.frames.period * np.arange(spectra.shape[1])
-            for number in range(1, len(spectra)):
-                late = number * self.frames.hop * float(excess)
-                spectra[number] *= np.exp(1j * (late * angles).astype(np.float32))
+        for stream, whole in self.streams:
+            whole.draw(stream.take(spectra), picture)

@@ -81,13 +81,18 @@ def _blocks(grid: Grid, means: dict[int, PixelMeans]) -> Blocks | None:
 
 
 def _frames(grid: Grid, even: bool) -> Iterator[Frames]:
-    """Blocks of a whole number of samples that are a simple share of the padded clip; `even` numbers only if asked."""
+    """Blocks of a whole number of samples that are a simple share of the padded clip; `even` numbers only if asked.
+
+    There are none where the padded clip, rounded to samples, is not its number of pixels exactly.
+    """
     samples_per_pixel = Fraction(grid.sample_rate, grid.scale.pixels_per_second)
+    if grid.pixels * samples_per_pixel != grid.samples:
+        return
     margin = math.ceil(_MARGIN * samples_per_pixel)
     for twos in range(-2, 12):
         for threes in range(8):
             share = Fraction(1, 3**threes) / Fraction(2) ** twos
-            period = grid.pixels * samples_per_pixel * share
+            period = grid.samples * share
             if 4 * margin <= period and share <= 1 and period.denominator == 1 and not (even and period % 2):
                 yield Frames(int(period), share, margin)
 
