@@ -23,18 +23,23 @@ def _report(cfg: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from src import configure
+    from src.console import progress_bar
     from src.errors import UserError
     from src.report.asked import Typed
     from src.report.cell import Resampling
     from src.report.making import Request, make
+    from src.report.studio import Studio
     from src.tracking import Store
 
+    typed = Typed.of([*HydraConfig.get().overrides.task, *_swept])
+    show = progress_bar if cfg.progress else lambda _: None
     request = Request(
         name=str(cfg.name),
         action=str(cfg.action),
         folder=Path(str(cfg.folder)),
         resampling=Resampling(configure.whole("draws", cfg.draws), configure.whole("resample_seed", cfg.resample_seed)),
-        typed=Typed.of([*HydraConfig.get().overrides.task, *_swept]),
+        typed=typed,
+        studio=Studio(typed, configure.workers(cfg.workers), show),
     )
     if not make(request, lambda: Store(*configure.tracking(cfg))):
         raise UserError("report: not everything could be made; see the errors above")

@@ -25,13 +25,14 @@ def cells_table(key: str, title: str, labels: Sequence[Label], rows: Sequence[Ro
         *("paper", "accuracy", "sd", "Wilson 95 %", "bootstrap 95 %", "macro F1", "difference", "verdict"),
         *("seeds", "test clips", "audio", "made by"),
     )
+    made = dict.fromkeys((row.cell.backbone, row.cell.made_by) for row in rows if row.cell.runs)
     return Table(
         key,
         title,
         header,
         tuple((*(text(row) for _, text in labels), *_cells(row)) for row in rows),
         tuple({name: text(row) for name, text in labels} | data(row) for row in rows),
-        NOTES,
+        (*NOTES, *(f"Made by {short}: {whole}." for short, whole in made)),
         text_columns=len(labels),
     )
 
@@ -42,21 +43,23 @@ def paper_text(paper: Published | None) -> str:
 
 
 def accuracy_text(row: Row | None) -> str:
-    """Mean and deviation, `missing`, or `error`."""
+    """Mean and deviation, and how many seeds there are where some are missing; `missing`, or `error`."""
     if row is None:
         return NONE
     if row.score is None:
         return "error" if row.cell.error else MISSING
     spread = "" if row.score.deviation is None else f" ± {points(row.score.deviation)}"
-    partial = f" ({len(row.cell.runs)} of {len(row.cell.wanted.seeds)} seeds)" if row.cell.missing else ""
+    partial = f" ({len(row.cell.runs)}/{len(row.cell.wanted.seeds)})" if row.cell.missing else ""
     return points(row.score.accuracy) + spread + partial
 
 
 def verdict_text(row: Row) -> str:
     """What may be said of the paper's value."""
+    if row.verdict is not None and row.verdict.clips_needed is not None:
+        return f"{row.verdict.outcome}, {row.verdict.clips_needed} would do"
     if row.verdict is not None:
-        return str(row.verdict)
-    return "stand-in: none" if row.paper is not None and row.cell.origin == "rendered" else NONE
+        return row.verdict.outcome
+    return "stand-in" if row.paper is not None and row.cell.origin == "rendered" else NONE
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -64,7 +67,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     seeds = f"{len(cell.runs)}" if not cell.missing else f"{len(cell.runs)} of {len(cell.wanted.seeds)}"
     if scored is None:
         said = "error" if cell.error else MISSING
-        return (paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.origin or NONE, cell.made_by or NONE)
+        return (paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.origin or NONE, cell.backbone or NONE)
     return (
         paper_text(row.paper),
         points(scored.accuracy),
@@ -77,7 +80,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         seeds,
         str(cell.clips),
         cell.origin,
-        cell.made_by,
+        cell.backbone,
     )
 
 

@@ -77,7 +77,7 @@ def wanted(experiment: str, typed: Typed) -> list[Wanted]:
     """
     with _hydra():
         here = typed if not experiment else _without_what_it_fixes(experiment, typed)
-        base = _composed(experiment, here.fixed.values())
+        base = _composed(experiment, tuple(here.fixed.values()))
         axes = {key: _choices(str(value)) for key, value in (base.hydra.sweeper.params or {}).items()}
         _check(experiment, axes, here)
         axes |= {key: (_value(key, word),) for key, word in here.fixed.items() if key in axes} | here.swept
@@ -91,29 +91,32 @@ def wanted(experiment: str, typed: Typed) -> list[Wanted]:
 
 
 class _Composer:
-    """Composed settings of combinations, each value of an axis composed once."""
+    """Composed settings of combinations, each value of an axis composed once.
+
+    A group that the experiment leaves alone is composed without it, once for all experiments.
+    """
 
     def __init__(self, experiment: str, common: Mapping[str, str]) -> None:
         self._experiment, self._common = experiment, tuple(common.values())
-        self._known: dict[tuple[str, ...], dict[str, Any]] = {}
+        plain, own = _plain("", self._common), _plain(experiment, self._common)
+        self._touched = {group for group in own if own[group] != plain.get(group)}
 
     def __call__(self, axes: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """Groups that one axis alone chooses are composed apart; settings that depend on each other, together."""
         owners = [key.split(".")[0] for key, _ in axes]
         if len(set(owners)) < len(owners):
-            return self._one(*(f"{key}={value}" for key, value in axes))
-        settings = dict(self._one())
+            return _plain(self._experiment, (*self._common, *(f"{key}={value}" for key, value in axes)))
+        settings = dict(_plain(self._experiment, self._common))
         for owner, (key, value) in zip(owners, axes, strict=True):
-            settings[owner] = self._one(f"{key}={value}")[owner]
+            experiment = self._experiment if owner in self._touched else ""
+            settings[owner] = _plain(experiment, (*self._common, f"{key}={value}"))[owner]
         return settings
 
-    def _one(self, *words: str) -> dict[str, Any]:
-        if words not in self._known:
-            composed = _composed(self._experiment, (*self._common, *words))
-            self._known[words] = configure.plain(
-                OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-            )
-        return self._known[words]
+
+@cache
+def _plain(experiment: str, words: tuple[str, ...]) -> dict[str, Any]:
+    composed = _composed(experiment, words)
+    return configure.plain(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
 
 
 def _cell(
@@ -170,7 +173,9 @@ def _value(key: str, word: str) -> str:
     return word.lstrip("+").removeprefix(f"{key}=")
 
 
-def _composed(experiment: str, words: Sequence[str] | Any) -> DictConfig:
+@cache
+def _composed(experiment: str, words: tuple[str, ...]) -> DictConfig:
+    """Composing takes a tenth of a second; what is returned must not be changed."""
     chosen = [f"experiment={experiment}"] if experiment else []
     try:
         return compose("config", [*chosen, *words], return_hydra_config=True)

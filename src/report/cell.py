@@ -13,7 +13,7 @@ from src.errors import UserError
 from src.evaluation import comparison, metrics
 from src.evaluation.bootstrap import accuracy_interval, macro_f1_interval
 from src.evaluation.intervals import Interval, wider, wilson_over_seeds
-from src.report.naming import made_by
+from src.report.naming import backbone_of, made_by
 from src.report.predictions import Predictions
 from src.report.wanted import Wanted
 from src.tracking import RunRecord
@@ -123,9 +123,12 @@ class Cell:
     @property
     def made_by(self) -> str:
         """Picture, backbone with its weights and head, for a person."""
-        if not self.runs:
-            return ""
-        return made_by(self.runs[0].tags)
+        return made_by(self.runs[0].tags) if self.runs else ""
+
+    @property
+    def backbone(self) -> str:
+        """The backbone and its weights in a few words."""
+        return backbone_of(self.runs[0].tags) if self.runs else ""
 
     @property
     def accuracies(self) -> list[float]:

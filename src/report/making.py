@@ -4,48 +4,29 @@ import logging
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.data.index import write_atomically
 from src.errors import UserError
-from src.report import claims, controls, followup, markup, reference, table1, table3, table4, variance
+from src.report import desk as desks
+from src.report import markup
 from src.report.asked import Typed, wanted
 from src.report.cell import Resampling
-from src.report.compare import compare
 from src.report.desk import Desk
-from src.report.document import Report
+from src.report.document import Report, listed
 from src.report.library import Library
-from src.report.table2 import EXPERIMENTS as TABLE2
-from src.report.table2 import table2
+from src.report.page import page
+from src.report.recipes import NAMES, PAPER, RECIPES, parts
+from src.report.studio import Studio
 from src.report.wanted import Wanted
 from src.tracking import Store
 
 log = logging.getLogger(__name__)
 ACTIONS = ("show", "missing", "run")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a report is made: the experiments whose cells it needs, and what it makes of them."""
-
-    experiments: tuple[str, ...]
-    build: Callable[[Desk], Report]
-
-
-RECIPES = {
-    "table1": Recipe(table1.EXPERIMENTS, table1.table1),
-    "table2": Recipe(tuple(TABLE2), table2),
-    "table3": Recipe((table3.EXPERIMENT,), table3.table3),
-    "table4": Recipe(table1.EXPERIMENTS, table4.table4),
-    "followup": Recipe(followup.EXPERIMENTS, followup.followup),
-    "claims": Recipe(claims.EXPERIMENTS, claims.claims),
-    "controls": Recipe(controls.EXPERIMENTS, controls.controls),
-    "variance": Recipe((variance.EXPERIMENT,), variance.variance),
-    "reference": Recipe(reference.EXPERIMENTS, reference.reference),
-    "compare": Recipe(("",), compare),
-}
+_INTERRUPTED = (130, 143)
 
 
 @dataclass(frozen=True)
@@ -53,7 +34,8 @@ class Request:
     """What was asked for.
 
     Attributes:
-        name: of a report. action: one of ACTIONS. folder: where files are written. typed: overrides for every run.
+        name: of a report. action: one of ACTIONS. folder: where files are written.
+        typed: overrides for every run. studio: draws clips.
     """
 
     name: str
@@ -61,12 +43,26 @@ class Request:
     folder: Path
     resampling: Resampling
     typed: Typed
+    studio: Studio
 
     def __post_init__(self) -> None:
-        if self.name not in RECIPES:
-            raise UserError(f"name: got {self.name!r}; expected one of {', '.join(RECIPES)}")
+        if self.name not in NAMES:
+            raise UserError(f"name: got {self.name!r}; expected one of {', '.join(NAMES)}")
         if self.action not in ACTIONS:
             raise UserError(f"action: got {self.action!r}; expected one of {', '.join(ACTIONS)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Reports, and what all of them lack.
+
+    Attributes:
+        missing: commands that make the missing runs.
+    """
+
+    reports: tuple[Report, ...]
+    missing: tuple[str, ...]
+    desk: Desk
 
 
 def make(request: Request, open_store: Callable[[], Store]) -> bool:
@@ -75,23 +71,42 @@ def make(request: Request, open_store: Callable[[], Store]) -> bool:
     Raises:
         UserError: a setting, or the place to write to.
     """
-    recipe = RECIPES[request.name]
-    cells_wanted = [one for experiment in recipe.experiments for one in wanted(experiment, request.typed)]
-    report = _built(recipe, cells_wanted, request, open_store())
-    if request.action == "missing":
-        _say("\n".join(report.missing) or f"{request.name}: nothing is missing")
-        return True
+    asked = list(dict.fromkeys(name for part in parts(request.name) for name in RECIPES[part].experiments))
+    cells = [one for experiment in asked for one in wanted(experiment, request.typed)]
     well = True
-    if request.action == "run" and report.missing:
-        well = _run(report.missing)
-        report = _built(recipe, cells_wanted, request, open_store())
-    files = write(report, request.folder)
-    _say(markup.text(report) + "\n\nWritten: " + ", ".join(str(file) for file in files))
-    return well and not report.errors
+    if request.action != "show":
+        missing = _missing(request, cells, open_store())
+        if request.action == "missing":
+            _say("\n".join(missing) or f"{request.name}: nothing is missing")
+            return True
+        well = _run(missing)
+    made = _made(request, cells, open_store())
+    files = _write(made, request)
+    shown = [markup.text(report) for report in made.reports] if request.name != PAPER else [_summary(made)]
+    _say("\n\n".join(shown) + "\n\nWritten: " + ", ".join(map(str, files)))
+    return well and not any(report.errors for report in made.reports)
 
 
-def _built(recipe: Recipe, cells: Sequence[Wanted], request: Request, store: Store) -> Report:
-    return recipe.build(Desk(Library(store).cells(cells), request.resampling))
+def _missing(request: Request, cells: Sequence[Wanted], store: Store) -> tuple[str, ...]:
+    """Commands for one report are its own: table 1 needs less than all its cells."""
+    if request.name == PAPER:
+        return desks.missing(Library(store).cells(cells))
+    return _made(request, cells, store).missing
+
+
+def _made(request: Request, cells: Sequence[Wanted], store: Store) -> Made:
+    desk = Desk(Library(store).cells(cells), request.resampling)
+    reports = tuple(_report(name, desk, request.studio) for name in parts(request.name))
+    missing = desks.missing(desk.cells) if request.name == PAPER else reports[0].missing
+    return Made(reports, missing, desk)
+
+
+def _report(name: str, desk: Desk, studio: Studio) -> Report:
+    """A report; a figure whose audio is not to be had says so and stops no other."""
+    try:
+        return RECIPES[name].build(desk, studio)
+    except UserError as error:
+        return Report(name, name.replace("figure", "Figure ").replace("table", "Table "), errors=(str(error),))
 
 
 def _run(commands: Sequence[str]) -> bool:
@@ -100,31 +115,62 @@ def _run(commands: Sequence[str]) -> bool:
     for number, command in enumerate(commands, start=1):
         _say(f"[{number}/{len(commands)}] {command}")
         done = subprocess.run([sys.executable, *shlex.split(command)[1:]], check=False)
-        well = well and done.returncode == 0
-        if done.returncode in (130, 143):
+        if done.returncode in _INTERRUPTED:
             raise KeyboardInterrupt
+        well = well and done.returncode == 0
     return well
 
 
-def write(report: Report, folder: Path) -> list[Path]:
-    """NAME.md, NAME.tex, a CSV per table and a PNG per figure.
+def _write(made: Made, request: Request) -> list[Path]:
+    """NAME.md, NAME.tex, a CSV per table and a PNG per figure; of the whole paper the page comes first.
 
     Raises:
         UserError: the folder cannot be written to.
     """
+    content: dict[str, bytes] = {}
+    if request.name == PAPER:
+        title = "What a network that knows photographs makes of sounds"
+        lead = _summary(made).split("\n")
+        content["paper.html"] = page(made.reports, title, lead, made.missing).encode()
+    for report in made.reports:
+        content |= files_of(report)
+    try:
+        request.folder.mkdir(parents=True, exist_ok=True)
+        for name, body in content.items():
+            write_atomically(request.folder / name, body)
+            (request.folder / name).chmod(0o644)  # to be read by others, unlike a temporary file
+    except OSError as error:
+        raise UserError(f"folder={request.folder}: cannot be written to ({error.strerror})") from error
+    names = list(content) if request.name != PAPER else list(content)[:1]
+    return [request.folder / name for name in names]
+
+
+def files_of(report: Report) -> dict[str, bytes]:
+    """A report's files by name."""
     content = {f"{report.name}.md": markup.markdown(report).encode()}
     if report.tables:
         content[f"{report.name}.tex"] = markup.latex(report).encode()
     for table in report.tables:
         content["-".join(filter(None, (report.name, table.key))) + ".csv"] = markup.csv_text(table).encode()
-    content |= {f"{picture.key}.png": picture.png for picture in report.pictures}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, body in content.items():
-            write_atomically(folder / name, body)
-    except OSError as error:
-        raise UserError(f"folder={folder}: cannot be written to ({error.strerror})") from error
-    return [folder / name for name in content]
+    return content | {f"{picture.key}.png": picture.png for picture in report.pictures}
+
+
+def _summary(made: Made) -> str:
+    """How complete the reports are, and what they rest on."""
+    cells = list(made.desk.cells)
+    whole = sum(not cell.missing and not cell.error for cell in cells)
+    runs = len({run.run_id for cell in cells for run in cell.runs})
+    origins = Counter(cell.origin for cell in cells if cell.origin)
+    audio = listed([f"{count} {origin}" for origin, count in sorted(origins.items())]) if origins else "none"
+    networks = sorted({f"{r.tags['backbone']} ({r.tags['weights']})" for c in cells if c.wanted.auto for r in c.runs})
+    lines = [f"{whole} of {len(cells)} cells are complete, from {runs} finished runs. Cells by their audio: {audio}."]
+    if networks:
+        lines.append(f"Networks: {listed(networks)}.")
+    if made.missing:
+        shown = f"{len(made.missing)} command{'s' * (len(made.missing) > 1)}"
+        lines.append(f"{len(cells) - whole} cells lack runs; {shown} will make them (action=missing, action=run).")
+    errors = [f"{report.name}: {error}" for report in made.reports for error in report.errors]
+    return "\n".join((*lines, *(f"Error in {error}" for error in errors)))
 
 
 def _say(text: str) -> None:

@@ -66,7 +66,10 @@ def wide_table(desk: Desk, rows: Sequence[Row]) -> Table:
         text = (title, "/".join(map(str, sorted(classes))) or NONE, *shown, audio)
         texts.append(text)
         data.append(dict(zip((*header, "audio"), text, strict=True)))
-    notes = ("Mean and standard deviation over seeds, in percent; the paper's own values beside ours.",)
+    notes = (
+        "Mean and standard deviation over seeds, in percent; the paper's own values beside ours. (3/5): three of five "
+        "seeds have finished.",
+    )
     title = "Accuracy by dataset, classifier and condition"
     return Table("wide", title, (*header, "audio"), tuple(texts), tuple(data), notes)
 

@@ -48,7 +48,7 @@ def _row(title: str, cells: list[Cell]) -> tuple[tuple[str, ...], dict[str, obje
         _share(parts),
         str(accuracies.size),
         cells[0].origin,
-        cells[0].made_by,
+        cells[0].backbone,
     )
     return text, {
         "dataset": title,

@@ -1,5 +1,6 @@
 """A cell that a report needs: what its runs must have been made with, and the command that makes them."""
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _STAND_IN = ("clips_per_class", "render_seed")
 _STEPS = ("max_steps", "batch_size", "threads")
 _SPLIT = {"hash": ("name",), "kfold": ("name", "seed", "folds", "fold")}
 _AUTO, _VISION = "src.backbone.auto.Auto", "src.backbone.vision.Vision"
+_WHOLE = re.compile(r"(\d+)\.0\b")
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {
     "inception_v3": ("inception_v3.tf_in1k", "protocol", "299"),
@@ -122,7 +124,15 @@ def described(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, s
         kept |= {f"trainer.{key}" for key in _STEPS}
     groups = ("head.", "dataset.relabel.", *(("spectrogram.",) if pictured else ()))
     found = {key: value for key, value in params.items() if key in kept or key.startswith(groups)}
-    return found | _backbone(params, tags)
+    return {key: _same_number(value) for key, value in (found | _backbone(params, tags)).items()}
+
+
+def _same_number(text: str) -> str:
+    """20, 20.0 and 2e1 are one value, alone and in a list."""
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return _WHOLE.sub(r"\1", text)
 
 
 def _rendered(tags: Mapping[str, str]) -> bool:

@@ -36,7 +36,7 @@ def test_controls_stand_beside_each_result(shelf, cells):
     wide, cells_table, tests = report.tables
     (row,) = [dict(zip(wide.header, row, strict=True)) for row in wide.rows]
     shown = [row[name] for name in ("network", "pixels", "random weights")]
-    assert shown == [f"{accuracy} (1 of 5 seeds)" for accuracy in ("90.0", "75.0", "50.0")]
+    assert shown == [f"{accuracy} (1/5)" for accuracy in ("90.0", "75.0", "50.0")]
     assert row["chance"] == "50.0"
     assert row["loudness alone"].startswith("100.0 (") and row["duration alone"].startswith("50.0 (")
     assert row["audio"] == "rendered" and row["test clips"] == "40"
