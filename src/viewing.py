@@ -25,13 +25,13 @@ def show(cfg: DictConfig) -> None:
     Raises:
         UserError: nothing asked for, a file that is no audio, a place that cannot be written.
     """
+    settings = configure.plain(cfg)
     picture, features = (None if cfg[key] is None else Path(str(cfg[key])) for key in ("picture", "features"))
     if picture is None and features is None:
         raise UserError("show: give picture=OUT.png, features=OUT.csv, or both")
     if picture is not None and picture.suffix.lower() != ".png":
         raise UserError(f"picture={picture}: expected a name ending in .png, since the picture is written without loss")
     audio = Path(str(cfg.audio))
-    settings = configure.plain(cfg)
     if picture is not None:
         drawing = configure.drawing(settings)
         waveform, _ = decode(audio, drawing.window)
