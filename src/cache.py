@@ -30,12 +30,16 @@ def act(cfg: DictConfig) -> None:
         raise UserError(f"action: got {cfg.action!r}; expected list or prune")
     if cfg.action == "prune" and cfg.of is None and cfg.days is None:
         raise UserError("action=prune: say what: of=DATASET, days=N (not added to for N days), or both; days=0 is all")
+    if cfg.days is not None and (isinstance(cfg.days, bool) or not isinstance(cfg.days, int | float) or cfg.days < 0):
+        raise UserError(f"days: got {cfg.days!r}; expected a number of days, 0 or more")
     folder = Path(str(cfg.paths.cache)) / "features"
     entries = [entry for entry in listing(folder) if _chosen(entry, cfg)]
     if cfg.action == "prune":
         for entry in entries:
             for path in entry["paths"]:
                 path.unlink(missing_ok=True)
+        for path in folder.glob("*/*.corrupt"):  # set aside by a reader, of no use to anyone
+            path.unlink(missing_ok=True)
     rows = [_row(entry) for entry in entries]
     total = sum(entry["bytes"] for entry in entries) / 1e6
     done = "removed" if cfg.action == "prune" else "held"
@@ -46,7 +50,8 @@ def act(cfg: DictConfig) -> None:
 def _chosen(entry: dict[str, Any], cfg: DictConfig) -> bool:
     if cfg.action == "list":
         return True
-    return cfg.of in (None, entry["dataset"]) and (cfg.days is None or entry["days"] >= float(cfg.days))
+    named = cfg.of is None or str(cfg.of) == entry["dataset"]
+    return named and (cfg.days is None or bool(entry["days"] >= cfg.days))
 
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
