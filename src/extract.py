@@ -82,7 +82,7 @@ def extract(
         features=np.stack([rows[digest] for digest in used]) if used else np.zeros((0, 0), np.float32),
         digests=used,
         facts=[job.facts(digest) for digest in used],
-        failed=job.failed,
+        failed={clip.id: job.failed[clip.id] for clip in dataset.clips if clip.id in job.failed},
         computed=job.computed,
         seconds=dict(job.timer.seconds),
     )

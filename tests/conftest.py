@@ -1,14 +1,11 @@
 """Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
 
 import copy
-import os
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from filelock import FileLock
-
-ROOT = Path(__file__).resolve().parent.parent
+from running import ROOT, Started, command, environment
 
 # 16 numbers a picture and 20 steps: a whole job costs what its libraries cost.
 TINY = (
@@ -86,17 +82,6 @@ def write_clips() -> Callable[..., list[Path]]:
     return make_clips
 
 
-def environment() -> dict[str, str]:
-    """Of a command: no network, one thread, this very code."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "HYDRA", "COV"))}
-    return inherited | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-def command(args: Sequence[str], module: str = "src.train") -> list[str]:
-    """What a person would type."""
-    return [sys.executable, "-m", module, *args]
-
-
 @pytest.fixture(scope="session")
 def run_train() -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_train(args, cwd, module="src.train")`: a real process in `cwd`, where its data, cache and runs lie.
@@ -116,42 +101,6 @@ def run_train() -> Callable[..., subprocess.CompletedProcess[str]]:
 def tiny() -> tuple[str, ...]:
     """Overrides that make any job small."""
     return TINY
-
-
-@dataclass
-class Started:
-    """A command under way, and what it has said so far."""
-
-    process: subprocess.Popen[str]
-    said: list[str] = field(default_factory=list)
-    reader: threading.Thread | None = None
-
-    def settle(self) -> None:
-        """Once it has ended: wait for the last of what it said."""
-        if self.reader is not None:
-            self.reader.join(timeout=10)
-
-    def until(self, text: str, seconds: float = 600) -> None:
-        """Wait for a line with `text` on either stream."""
-        self.wait_for(lambda: any(text in line for line in self.said), seconds)
-
-    def wait_for(self, happened: Callable[[], bool], seconds: float = 600) -> None:
-        """Wait for something while the command runs."""
-        end = time.monotonic() + seconds
-        while not happened():
-            assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.output}"
-            assert time.monotonic() < end, f"not within {seconds} s: {self.output}"
-            time.sleep(0.02)
-
-    def stop(self, number: signal.Signals) -> int:
-        """Send a signal; the exit status."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=300)
-
-    @property
-    def output(self) -> str:
-        """Both streams."""
-        return "".join(self.said)
 
 
 @pytest.fixture
@@ -285,3 +234,29 @@ def dataset_settings() -> Callable[..., Any]:
         return DatasetSettings(**{**values, **changes})
 
     return settings
+
+
+@pytest.fixture
+def place(tmp_path, write_clips, dataset_settings):
+    """`place(recipe, workers=1)`: the extraction of the ten clips in tmp_path/audio, and its parts as attributes."""
+
+    from toy import recipe
+
+    from src.contents import read_contents
+    from src.data.dataset import recordings
+    from src.extract import extract
+
+    class Place:
+        root = tmp_path / "audio"
+        cache = tmp_path / "cache"
+        files = write_clips(tmp_path / "audio", ["a", "b"], 5)
+
+        def contents(self):
+            found = recordings(dataset_settings(self.root))
+            assert found is not None
+            return read_contents(found, cache=self.cache, workers=2)
+
+        def __call__(self, how=None, *, workers: int = 1, progress=None):
+            return extract(self.contents(), how or recipe(), cache=self.cache, workers=workers, progress=progress)
+
+    return Place()

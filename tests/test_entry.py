@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from running import command, environment
 
 from src import entry
 
@@ -99,8 +100,6 @@ def test_help_names_every_option_of_every_group_within_three_seconds(run_train, 
 
 
 def test_help_that_is_cut_off_shows_no_traceback(tmp_path):
-    from conftest import command, environment
-
     words = " ".join(command(["--help"]))
     done = subprocess.run(
         ["sh", "-c", f"{words} | true"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False
