@@ -19,7 +19,7 @@ from src.data.render.sampler import Sampler
 from src.data.render.sound_font import SoundFont
 
 # Raise it when the same plan would now sound differently.
-RENDERER = 5
+RENDERER = 6
 # Played slower, recordings of 44.1 kHz would fold their highs into the clip.
 LOWEST_RATE = 44100
 GOLDEN_SECTION = (5**0.5 - 1) / 2

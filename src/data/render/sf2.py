@@ -66,10 +66,6 @@ class Zone:
     key_to_decay: int
     cutoff: float
 
-    def plays(self, key: int, velocity: int) -> bool:
-        """Whether this zone sounds when a key is struck with this velocity (both 0 to 127)."""
-        return self.keys[0] <= key <= self.keys[1] and self.velocities[0] <= velocity <= self.velocities[1]
-
 
 class Font:
     """An opened sound font.

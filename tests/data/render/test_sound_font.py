@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src.data.render import sf2, sound_font
-from src.data.render.sampler import sounded
+from src.data.render.sampler import Sampler, sounded
 from src.errors import UserError
 
 RATE = 8000
@@ -91,9 +91,20 @@ def test_ranges_of_preset_and_instrument_intersect(tmp_path: Path) -> None:
         tmp_path, [generators(KEYS=40 | 70 << 8, VELOCITIES=0 | 100 << 8, SAMPLE=0)], generators(KEYS=50 | 127 << 8)
     )
     assert (zone.keys, zone.velocities) == ((50, 70), (0, 100))
-    assert zone.plays(50, 100)
-    assert not zone.plays(49, 100)
-    assert not zone.plays(50, 101)
+
+
+def test_key_and_velocity_choose_the_zones_and_outer_keys_the_nearest(tmp_path: Path) -> None:
+    soft = generators(KEYS=40 | 70 << 8, VELOCITIES=0 | 63 << 8, ROOT=50, SAMPLE=0)
+    strong = generators(KEYS=40 | 70 << 8, VELOCITIES=64 | 127 << 8, ROOT=51, SAMPLE=0)
+    high = generators(KEYS=71 | 90 << 8, ROOT=52, SAMPLE=0)
+    font = make_font(tmp_path / "font.sf2", [generators(INSTRUMENT=0)], [soft, strong, high])
+    sampler = Sampler(font, RATE)
+
+    def roots(pitch: int, velocity: int) -> list[float]:
+        return [zone.root for zone in sampler._playing_zones(5, False, pitch, velocity)]
+
+    assert (roots(40, 63), roots(40, 64), roots(70, 127), roots(71, 1)) == ([50.0], [51.0], [51.0], [52.0])
+    assert (roots(21, 10), roots(108, 10)) == ([50.0], [52.0])
 
 
 def test_a_looped_recording_sounds_on_in_tune(tmp_path: Path) -> None:
