@@ -170,5 +170,5 @@ class Ledger:
 
     def _hand_over(self, known: RunRecord) -> None:
         """Deliver a run that finished before this server was used, or while it was away."""
-        if self.server is not None and self.server.lacks(known):
+        if self.server is not None and self.server.lacks(known) and self.store.get(known.run_id) is not None:
             self.server.deliver(self.store, known.run_id)

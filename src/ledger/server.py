@@ -105,9 +105,10 @@ class Server:
         Args:
             local: store that holds the run. claim: what holds its identity there.
         """
-        run, copy = local.get(run_id), Copy.of(local, run_id)
+        run = local.get(run_id)
         if run is None:
             return True
+        copy = Copy.of(local, run_id)
         try:
             with self._reached() as store:
                 there = self._bring(store, local, run, copy, claim or Claim())

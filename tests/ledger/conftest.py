@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,10 +115,15 @@ class Kennel:
 
 
 @pytest.fixture(scope="session")
-def kennel() -> Iterator[Kennel]:
-    """A process that has imported everything, to begin others from."""
+def environment() -> dict[str, str]:
+    """Of a command: no network, one thread, this very code."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "HYDRA", "PYTEST"))}
-    environment = inherited | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return inherited | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def kennel(environment: dict[str, str]) -> Iterator[Kennel]:
+    """A process that has imported everything, to begin others from."""
     process = subprocess.Popen(
         [sys.executable, str(HERE / "kennel.py")],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
@@ -188,3 +197,108 @@ class Shelf:
 def shelf() -> type[Shelf]:
     """`shelf(folder)`: what the embedded store below it holds."""
     return Shelf
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
+    """`small_disk(name, megabytes)`: a folder on a disk of its own, soon full."""
+    mounted: list[Path] = []
+
+    def mount(name: str, megabytes: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """`read_only(folder)`: from now on nothing can be written there, not even by root."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        _mount("--bind", str(folder), str(folder))
+        mounted.append(folder)
+        _mount("-o", "remount,ro,bind", str(folder))
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(*words: str) -> None:
+    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        needs = "tests of full disks need root (in a container: CAP_SYS_ADMIN)"
+        pytest.fail(f"mount {' '.join(words)}: {done.stderr.strip()}; {needs}")
+
+
+def fill(folder: Path, leaving: int) -> Path:
+    """A file that takes all room but some bytes; remove it to make room again."""
+    ballast = folder / "ballast"
+    room = os.statvfs(folder)
+    with ballast.open("wb") as file:
+        file.write(bytes(max(0, room.f_bavail * room.f_frsize - leaving)))
+    return ballast
+
+
+@pytest.fixture(scope="session")
+def filled() -> Callable[[Path, int], Path]:
+    """`filled(folder, leaving=bytes)`."""
+    return fill
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Any]:
+    """A PostgreSQL that runs; EARSIGHT_POSTGRES names the folder of its programs where Debian's are not meant."""
+    from src.ledger.postgres import Postgres
+
+    named = os.environ.get("EARSIGHT_POSTGRES")
+    # pytest's own folders are closed to the user that PostgreSQL runs as where this is root
+    folder = Path(tempfile.mkdtemp(prefix="earsight-"))
+    try:
+        with Postgres(folder, None if named is None else Path(named)) as database:
+            yield database
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def serve(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`with serve() as uri` or `serve(port=...)`: MLflow's server on that database, for as long as the block."""
+    from src.ledger.serving import HOST, mlflow_server
+
+    artifacts = tmp_path_factory.mktemp("served")
+
+    @contextmanager
+    def served(port: int | None = None) -> Iterator[str]:
+        number = free_port() if port is None else port
+        with mlflow_server(postgres.uri, artifacts, number, workers=1):
+            yield f"http://{HOST}:{number}"
+
+    return served
+
+
+@pytest.fixture(scope="session")
+def server(serve: Any) -> Iterator[str]:
+    """The address of a tracking server."""
+    with serve() as uri:
+        yield uri
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def nobody() -> str:
+    """The address of a server that is away."""
+    return f"http://127.0.0.1:{free_port()}"

@@ -1,0 +1,144 @@
+"""`python -m src.sweep`, and sweeps side by side, as a person starts them."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_clips: Callable[..., Any]) -> Path:
+    write_clips(tmp_path / "clips", ["a", "b"], 12)
+    return tmp_path
+
+
+def states(process: Any) -> dict[str, tuple[str, str]]:
+    """State and what is told of it, by settings, from the table that status prints."""
+    assert process.wait() == 0, process.said()
+    lines = process.said().splitlines()
+    [rule] = [i for i, line in enumerate(lines) if line.startswith("---")]
+    widths = [len(part) for part in lines[rule].split("  ")]
+    starts = [sum(widths[:i]) + 2 * i for i in range(len(widths))]
+    found = {}
+    for line in lines[rule + 1 :]:
+        if not line:
+            break
+        cells = [line[start : start + width].strip() for start, width in zip(starts, widths, strict=True)]
+        found[cells[1]] = (cells[2], cells[3])
+    return found
+
+
+def test_where_each_job_stands_and_what_is_left_is_run(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
+    sweep = [*small, "head.learning_rate=0.01,1e40", "seed=0,1"]
+    assert kennel.run(["-m", *small, "head.learning_rate=1e40", "seed=0"], folder).wait() == 1
+    assert kennel.run([*small, "seed=0"], folder).wait() == 0
+    held = kennel.start([*small, "seed=1"], folder)
+    held.until(lambda: held.at() == "fit")
+    held.signal(signal.SIGSTOP)
+    found = states(kennel.run(sweep, folder, module="src.sweep"))
+    assert found["head.learning_rate=0.01 seed=0"][0] == "done"
+    assert found["head.learning_rate=0.01 seed=1"] == ("running", f"process {held.pid} on {os.uname().nodename}")
+    assert found["head.learning_rate=1e+40 seed=0"][0] == "failed"
+    assert "the loss was no longer finite" in found["head.learning_rate=1e+40 seed=0"][1]
+    assert found["head.learning_rate=1e+40 seed=1"] == ("missing", "")
+    held.kill()
+    found = states(kennel.run(sweep, folder, module="src.sweep"))
+    assert found["head.learning_rate=0.01 seed=1"][0] == "failed"
+    assert found["head.learning_rate=0.01 seed=1"][1].endswith("is gone")
+
+    retried = kennel.run(["action=retry", *sweep], folder, module="src.sweep")
+    assert retried.wait() == 1, "a learning rate of 1e40 fails again"
+    assert "2 of 4 jobs finished, 2 failed" in retried.said()
+    assert shelf(folder).statuses() == {"FINISHED": 2, "FAILED": 3, "KILLED": 1}
+
+    again = kennel.run(["action=retry", *small, "seed=0,1"], folder, module="src.sweep")
+    assert again.said().splitlines() == ["2 jobs: 2 done"], "nothing is left to run"
+
+
+def test_a_file_carries_a_sweep_to_another_store(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
+    there = folder / "there"
+    there.mkdir()
+    shutil.copytree(folder / "clips", there / "clips")
+    sweep = [*small, "seed=0,1"]
+    assert kennel.run(["-m", *sweep], folder).wait() == 0
+    exported = kennel.run(["action=export", "file=sweep.zip", *sweep, "seed=0,1,2"], folder, module="src.sweep")
+    assert exported.said().splitlines() == ["3 jobs: 2 done, 1 missing", "2 runs in sweep.zip"]
+    for told in ("2 runs from ../sweep.zip, 0 known before", "0 runs from ../sweep.zip, 2 known before"):
+        imported = kennel.run(["action=import", "file=../sweep.zip"], there, module="src.sweep")
+        assert imported.said().splitlines() == [told]
+    assert shelf(there).results() == shelf(folder).results()
+    # what was computed elsewhere is not computed again
+    assert kennel.run(["-m", *sweep], there).said().count("known, accuracy") == 2
+    assert shelf(there).statuses() == {"FINISHED": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["action=dance"], "action: got 'dance'; expected one of status, retry, sync, export, import"),
+        (["action=export"], "action=export: say which file"),
+        (["action=import", "file=none.zip"], "file=none.zip: not found"),
+        (["action=sync"], "action=sync: say where to"),
+        (["action=export", "file=x.zip"], "no job of this sweep is done (1 jobs: 1 missing)"),
+    ],
+)
+def test_what_cannot_be_done_is_told(kennel: Any, small: Any, folder: Path, words: list[str], told: str) -> None:
+    process = kennel.run([*words, *small], folder, module="src.sweep")
+    assert process.wait() == 1
+    assert told in process.said()
+    assert "Traceback" not in process.said()
+
+
+def test_two_launchers_of_one_sweep_do_each_job_once(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
+    sweep = ["-m", *small, "seed=0,1,2"]
+    both = [kennel.start(sweep, folder) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0], both[0].said() + both[1].said()
+    assert shelf(folder).statuses() == {"FINISHED": 3}
+    assert all("3 of 3 jobs finished" in process.said() for process in both)
+    assert sum(process.said().count("known before") for process in both) == 3
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_marks_the_job_and_tells_what_is_done(
+    kennel: Any, shelf: Any, small: Any, folder: Path, number: int, status: int
+) -> None:
+    process = kennel.start(["-m", *small, "seed=range(30)"], folder)
+    process.until(lambda: "[2/30]" in process.said())
+    process.until(lambda: process.at() == "fit")
+    process.signal(number)
+    assert process.wait() == status
+    assert "interrupted" in process.said()
+    assert "of 30 jobs finished" in process.said()
+    counts = shelf(folder).statuses()
+    assert counts.keys() <= {"FINISHED", "KILLED"}, process.said()
+    assert counts.get("KILLED", 0) <= 1
+
+
+def test_a_second_interrupt_leaves_at_once(kennel: Any, small: Any, folder: Path) -> None:
+    holder = kennel.start([*small, "seed=0"], folder)
+    holder.until(lambda: holder.at() == "fit")
+    holder.signal(signal.SIGSTOP)
+    # a summary that hangs: standard output is a pipe that nobody reads would do as well
+    waiting = kennel.start([*small, "seed=0"], folder)
+    waiting.until(lambda: "waiting for it" in waiting.said())
+    waiting.signal(signal.SIGINT)
+    waiting.signal(signal.SIGINT)
+    assert waiting.wait() == 130
+    holder.kill()
+
+
+def test_joblib_divides_the_work_and_extracts_once(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
+    words = [word for word in small if word != "workers=2"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    process = kennel.run(["-m", *words, *launcher, "seed=0,1,2"], folder)
+    assert process.wait() == 0, process.said()
+    assert "3 of 3 jobs finished" in process.said()
+    runs = shelf(folder).runs()
+    assert {run.params["workers"] for run in runs} == {str(max(1, (os.cpu_count() or 1) // 2))}
+    extracted = [run for run in runs if "seconds/decode" in run.metrics]
+    # the clips fill one piece, so that whoever takes it computes them all
+    assert len(extracted) == 1
