@@ -1,6 +1,7 @@
 """Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
 
 import copy
+import signal
 import subprocess
 import sys
 import threading
@@ -68,6 +69,12 @@ def make_clips(
             soundfile.write(path, sound, rate)
             written.append(path)
     return written
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Ctrl-C works however the tests were started: a shell's background jobs ignore it, and so do their children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
