@@ -10,6 +10,7 @@ from src.report.document import Picture, Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EXPERIMENTS = {"table2_network": NETWORK, "table2_baseline": BASELINE}
 _COLOURS = {NETWORK: NETWORK_COLOUR, BASELINE: BASELINE_COLOUR}
@@ -20,13 +21,7 @@ def bars(desk: Desk, name: str, condition: str) -> Report:
     """Bars with their 95 % intervals, the paper's value as a mark on each; a stand-in's bars are hatched."""
     titles = list(dict.fromkeys(row.cell.wanted.title for row in desk.of(*EXPERIMENTS)))
     rows = [[desk.find(experiment, title, condition) for title in titles] for experiment in EXPERIMENTS]
-    figure = canvas(10.5, 4.4)
-    axes = figure.add_subplot()
-    for offset, kind, found in zip((-_WIDTH / 2, _WIDTH / 2), EXPERIMENTS.values(), rows, strict=True):
-        for position, row in enumerate(found):
-            if row is not None:
-                _bar(axes, position + offset, kind, row)
-    _frame(axes, titles, [row for found in rows for row in found if row is not None])
+    figure = draw(titles, rows)
     cells = [row.cell for found in rows for row in found if row is not None]
     number = name.removeprefix("figure")
     title = f"Figure {number}: accuracy on {condition} clips"
@@ -42,6 +37,18 @@ def bars(desk: Desk, name: str, condition: str) -> Report:
         errors=desks.errors(cells),
         sources=desks.sources(cells),
     )
+
+
+def draw(titles: Sequence[str], rows: Sequence[Sequence[Row | None]]) -> "Figure":
+    """Two bars a dataset: the network's rows first, then the baseline's, each in the order of the titles."""
+    figure = canvas(10.5, 4.4)
+    axes = figure.add_subplot()
+    for offset, kind, found in zip((-_WIDTH / 2, _WIDTH / 2), EXPERIMENTS.values(), rows, strict=True):
+        for position, row in enumerate(found):
+            if row is not None:
+                _bar(axes, position + offset, kind, row)
+    _frame(axes, titles, [row for found in rows for row in found if row is not None])
+    return figure
 
 
 def _bar(axes: "Axes", x: float, kind: str, row: Row) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DPI = 150
 INK, FAINT = "#1a1a1a", "#8a8a8a"
 NETWORK_COLOUR, BASELINE_COLOUR = "#2f6db3", "#e0913a"
-_HERTZ = (31.25, 62.5, 125, 250, 500, 1000, 2000, 4000, 8000, 16000)
+_HERTZ = (31.25, 62.5, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 
 
 def canvas(width: float, height: float) -> "Figure":

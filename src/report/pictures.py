@@ -8,7 +8,6 @@ import numpy as np
 
 from src.data.clip import Clip
 from src.report.canvas import INK, canvas, draw_spectrogram, png, tidy
-from src.report.desk import Desk
 from src.report.document import Picture, Report
 from src.report.studio import Shown, Studio
 
@@ -23,14 +22,13 @@ _SECONDS = 6.0
 _MIDDLE_C, _FORTE = 60, 100
 
 
-def figure1(desk: Desk, studio: Studio) -> Report:
+def figure1(studio: Studio) -> Report:
     """The waveform of one clip."""
-    del desk
     shown = studio.shown("composer", "unprocessed")
     clip = shown.clips[0]
     sound = shown.waveform(clip)
     mono = sound.mono("mean")
-    figure = canvas(9, 2.6)
+    figure = canvas(9.0, 2.6)
     axes = figure.add_subplot()
     # a column of pixels holds hundreds of samples: their extremes are what a drawn line would cover
     blocks = np.array_split(mono, min(len(mono), 1800))
@@ -47,25 +45,23 @@ def figure1(desk: Desk, studio: Studio) -> Report:
     return _report("figure1", "Figure 1: a waveform", png(figure), "Amplitude of one clip over time", shown.told(clip))
 
 
-def figure2(desk: Desk, studio: Studio) -> Report:
+def figure2(studio: Studio) -> Report:
     """The spectrogram of the same clip."""
-    del desk
     shown = studio.shown("composer", "normalized")
     clip = shown.clips[0]
-    figure = canvas(9, 3.2)
+    figure = canvas(9.0, 3.2)
     _panel(figure.add_subplot(), shown, clip)
     alt = "Spectrogram of the clip of figure 1, normalized"
     return _report("figure2", "Figure 2: the spectrogram of the same clip", png(figure), alt, shown.told(clip))
 
 
-def figure3(desk: Desk, studio: Studio) -> Report:
+def figure3(studio: Studio) -> Report:
     """Timing against timbre: guitar above, piano below; 3/4 on the left, 4/4 on the right."""
-    del desk
     shown = studio.shown("timing_timbre", "normalized")
-    clips = alike(shown.clips, list(_METRES), lambda clip: clip.group or clip.name)
+    clips = alike(shown.clips, list(_METRES), _variant)
     window = replace(shown.drawing.window, duration=_SECONDS)
     begun = replace(shown, drawing=replace(shown.drawing, window=window))
-    figure = canvas(10, 5.6)
+    figure = canvas(10.0, 5.6)
     for number, clip in enumerate(clips, start=1):
         axes = figure.add_subplot(2, 2, number)
         _panel(axes, begun, clip, _METRES[_class(clip)])
@@ -74,13 +70,12 @@ def figure3(desk: Desk, studio: Studio) -> Report:
     return _report("figure3", title, png(figure), alt, shown.told(*clips))
 
 
-def figure6(desk: Desk, studio: Studio) -> Report:
+def figure6(studio: Studio) -> Report:
     """Acoustic, electronic and synthetic keyboard, playing the same note at the same velocity."""
-    del desk
     shown = studio.shown("nsynth_family", "normalized")
     labels = ["acoustic", "electronic", "synthetic"]
     clips = alike(shown.clips, labels, _note, best=_near_middle_c)
-    figure = canvas(10, 3.4)
+    figure = canvas(10.0, 3.4)
     for number, clip in enumerate(clips, start=1):
         _panel(figure.add_subplot(1, 3, number), shown, clip, f"{clip.label} keyboard")
     told = shown.told(*clips)
@@ -88,12 +83,11 @@ def figure6(desk: Desk, studio: Studio) -> Report:
     return _report("figure6", "Figure 6: three keyboards, the same note", png(figure), alt, told)
 
 
-def figure7(desk: Desk, studio: Studio) -> Report:
+def figure7(studio: Studio) -> Report:
     """Eight copies of a clip, quietest first."""
-    del desk
     shown = studio.shown("ballroom", "augmented")
     clip = shown.clips[0]
-    figure = canvas(10, 3.2)
+    figure = canvas(10.0, 3.2)
     axes = figure.add_subplot()
     _panel(axes, shown, clip)
     levels = shown.drawing.preprocess.levels_dbfs
@@ -138,6 +132,11 @@ def alike(
 def _class(clip: Clip) -> str:
     """The class of the base dataset, which a re-labelled clip keeps in its name."""
     return clip.name.split("/", 1)[0]
+
+
+def _variant(clip: Clip) -> str:
+    """What the four classes share: a group, or the file's name."""
+    return clip.group or clip.name.split("/", 1)[-1]
 
 
 def _note(clip: Clip) -> str:

@@ -41,22 +41,26 @@ def _from_runs(experiments: tuple[str, ...], build: Callable[[Desk], Report]) ->
     return Recipe(experiments, lambda desk, _: build(desk))
 
 
+def _drawn(build: Callable[[Studio], Report]) -> Recipe:
+    return Recipe((), lambda _, studio: build(studio))
+
+
 def _bars(name: str, condition: str) -> Recipe:
     return Recipe(tuple(bars.EXPERIMENTS), lambda desk, _: bars.bars(desk, name, condition))
 
 
 RECIPES = {
     "table1": _from_runs(table1.EXPERIMENTS, table1.table1),
-    "figure1": Recipe((), pictures.figure1),
-    "figure2": Recipe((), pictures.figure2),
-    "figure3": Recipe((), pictures.figure3),
+    "figure1": _drawn(pictures.figure1),
+    "figure2": _drawn(pictures.figure2),
+    "figure3": _drawn(pictures.figure3),
     "table2": _from_runs(tuple(table2.EXPERIMENTS), table2.table2),
     "figure4": _bars("figure4", "unprocessed"),
     "figure5": _bars("figure5", "normalized"),
-    "figure6": Recipe((), pictures.figure6),
+    "figure6": _drawn(pictures.figure6),
     "table3": _from_runs((table3.EXPERIMENT,), table3.table3),
     "followup": _from_runs(followup.EXPERIMENTS, followup.followup),
-    "figure7": Recipe((), pictures.figure7),
+    "figure7": _drawn(pictures.figure7),
     "table4": _from_runs(table1.EXPERIMENTS, table4.table4),
     "claims": _from_runs(claims.EXPERIMENTS, claims.claims),
     "controls": _from_runs(controls.EXPERIMENTS, controls.controls),
