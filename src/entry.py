@@ -36,6 +36,8 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     except KeyboardInterrupt:
         status = 128 + (_received[0] if _received else signal.SIGINT)
         sys.stderr.write("interrupted\n")
+    except SystemExit as ended:  # Hydra, after it told what a launcher raised
+        status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except BrokenPipeError:  # the reader of standard output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if finish is not None and not finish() and status == 0:

@@ -135,6 +135,7 @@ def test_a_damaged_cache(kennel: Any, shelf: Any, small: Any, folder: Path, dama
     assert len(list((folder / "data").rglob("*.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_a_damaged_database(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     sweep = ["-m", *small, "seed=0,1"]
     assert kennel.run(sweep, folder).wait() == 0
@@ -150,12 +151,12 @@ def test_a_damaged_database(kennel: Any, shelf: Any, small: Any, folder: Path) -
     mended = kennel.run(sweep, folder)
     assert mended.wait() == 0, mended.said()
     assert mended.said().count("known, accuracy") == 2
-    from src.database import opened
+    # under another name, since this process still has the damaged one open
+    shutil.copytree(folder / "mlruns", folder / "seen" / "mlruns")
+    assert shelf(folder / "seen").results() == before
 
-    opened.cache_clear()
-    assert shelf(folder).results() == before
 
-
+@pytest.mark.slow
 def test_a_database_that_another_program_holds(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     assert kennel.run([*small, "seed=0"], folder).wait() == 0
     database = sqlite3.connect(folder / "mlruns" / "mlflow.db", check_same_thread=False)
