@@ -79,6 +79,18 @@ def test_the_exit_status_is_honest(monkeypatch):
         assert ended.value.code == status
 
 
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_the_exit_status_is_honest_wherever_the_signal_comes(tmp_path, number, status):
+    # Libraries make classes by compiling text; Python then ends by SIGINT unless told otherwise.
+    (tmp_path / "interrupted.py").write_text(
+        "import os, signal, sys\nfrom src import entry\nsys.argv = ['train']\n"
+        f"entry.launch(lambda: exec('os.kill(os.getpid(), signal.{number})'))\n"
+    )
+    words = [sys.executable, "-m", "interrupted"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, "interrupted\n")
+
+
 def test_help_names_every_option_of_every_group_within_three_seconds(run_train, tmp_path):
     def spent() -> float:
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)

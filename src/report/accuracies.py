@@ -22,8 +22,8 @@ def cells_table(key: str, title: str, labels: Sequence[Label], rows: Sequence[Ro
     """
     header = (
         *(name for name, _ in labels),
-        *("paper", "accuracy", "sd", "Wilson 95 %", "bootstrap 95 %", "macro F1", "difference", "verdict"),
-        *("seeds", "test clips", "audio", "made by"),
+        *("audio", "paper", "accuracy", "sd", "95 % Wilson", "95 % bootstrap", "macro F1", "difference", "verdict"),
+        *("seeds", "test clips", "made by"),
     )
     made = dict.fromkeys((row.cell.backbone, row.cell.made_by) for row in rows if row.cell.runs)
     return Table(
@@ -33,7 +33,6 @@ def cells_table(key: str, title: str, labels: Sequence[Label], rows: Sequence[Ro
         tuple((*(text(row) for _, text in labels), *_cells(row)) for row in rows),
         tuple({name: text(row) for name, text in labels} | data(row) for row in rows),
         (*NOTES, *(f"Made by {short}: {whole}." for short, whole in made)),
-        text_columns=len(labels),
     )
 
 
@@ -67,8 +66,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     seeds = f"{len(cell.runs)}" if not cell.missing else f"{len(cell.runs)} of {len(cell.wanted.seeds)}"
     if scored is None:
         said = "error" if cell.error else MISSING
-        return (paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.origin or NONE, cell.backbone or NONE)
+        return (cell.origin or NONE, paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.backbone or NONE)
     return (
+        cell.origin,
         paper_text(row.paper),
         points(scored.accuracy),
         NONE if scored.deviation is None else points(scored.deviation),
@@ -79,7 +79,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         verdict_text(row),
         seeds,
         str(cell.clips),
-        cell.origin,
         cell.backbone,
     )
 

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from src.spectrogram import Spectrogram
-from src.spectrogram.asperes import Asperes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,8 +54,9 @@ def draw_spectrogram(
     axes.imshow(picture, aspect="auto", extent=(0, seconds, rows - 0.5, -0.5), interpolation="antialiased", **grey)
     axes.tick_params(labelsize=8, colors=INK, length=3)
     axes.set_xlabel("seconds", fontsize=9)
-    if isinstance(spectrogram, Asperes):
-        marks = {hz: rows - 1 - spectrogram.bands_per_octave * np.log2(hz / spectrogram.min_hz) for hz in _HERTZ}
+    bands, lowest = getattr(spectrogram, "bands_per_octave", None), getattr(spectrogram, "min_hz", None)
+    if bands and lowest:
+        marks = {hz: rows - 1 - bands * np.log2(hz / lowest) for hz in _HERTZ}
         inside = {hz: row for hz, row in marks.items() if 0 <= row <= rows - 1}
         axes.set_yticks(list(inside.values()), [_hertz(hz) for hz in inside])
         axes.set_ylabel("Hz", fontsize=9)

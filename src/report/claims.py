@@ -87,7 +87,6 @@ def claims(desk: Desk) -> Report:
         tuple(_text(claim) for claim in every),
         tuple(dict(zip(_HEADER, _text(claim), strict=True)) for claim in every),
         RULES,
-        text_columns=len(_HEADER),
     )
     tests = paired.comparisons("comparisons", "The paired comparisons behind them", evidence.all)
     return Report(

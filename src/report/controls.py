@@ -108,7 +108,7 @@ def _wide(desk: Desk, keys: Sequence[tuple[str, str]]) -> Table:
         clips, audio = (str(len(tested.ids)) if tested else NONE), paired.audio(*(r for r in rows if r)) or NONE
         texts.append((title, condition, *(accuracy_text(row) for row in rows), *shown, clips, audio))
         data.append(_data(title, condition, rows, probes))
-    return Table("", "Results and their controls", _HEADER, tuple(texts), tuple(data), _NOTES, text_columns=2)
+    return Table("", "Results and their controls", _HEADER, tuple(texts), tuple(data), _NOTES)
 
 
 def _probes(row: Row) -> tuple[Alone | None, Alone | None]:

@@ -12,6 +12,7 @@ from src.report.wanted import commands
 from src.tracking import RunRecord
 
 NETWORK, BASELINE = "network", "baseline"
+_NAMED = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +152,16 @@ def _counted(cells: Sequence[Cell]) -> list[str]:
         told.append(f"{left} finished runs with the same settings but other data or another network are left out.")
     partial = [cell.wanted.name for cell in cells if cell.runs and cell.missing]
     if partial:
-        told.append(f"Fewer seeds than wanted: {'; '.join(partial)}.")
+        told.append(f"Fewer seeds than wanted: {_some(partial)}.")
     ended = [f"{cell.wanted.name} {how}" for cell in cells for how in cell.ended]
     if ended:
-        told.append(f"Not finished, so not counted: {'; '.join(ended)}.")
+        told.append(f"Not finished, so not counted: {_some(ended)}.")
     return told
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = "; ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown}; and {len(names) - _NAMED} more"
 
 
 def _distinct(cells: Iterable[Cell]) -> list[Cell]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 NONE = "–"  # nothing to show; `missing` is for what should be there
 MISSING = "missing"
+_NO_NUMBER = (MISSING, "error", "no number")
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Table:
     Attributes:
         key: last part of its file's name; empty for the report's first table.
         header, rows: as a person reads them. data: the same rows, column to value, accuracies in percent unrounded.
-        notes: what a reader must know. text_columns: how many columns from the left hold words.
+        notes: what a reader must know.
     """
 
     key: str
@@ -23,7 +24,11 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     data: tuple[Mapping[str, object], ...]
     notes: tuple[str, ...] = ()
-    text_columns: int = 1
+
+    def is_words(self, column: int) -> bool:
+        """Whether a column holds words rather than numbers, and so is aligned left."""
+        cells = (row[column] for row in self.rows)
+        return any(cell[:1].isalpha() and not cell.startswith(_NO_NUMBER) for cell in cells)
 
 
 @dataclass(frozen=True)

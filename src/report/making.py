@@ -17,6 +17,7 @@ from src.report.asked import Typed, wanted
 from src.report.cell import Resampling
 from src.report.desk import Desk
 from src.report.document import Report, listed
+from src.report.latex import latex
 from src.report.library import Library
 from src.report.page import page
 from src.report.recipes import NAMES, PAPER, RECIPES, parts
@@ -149,7 +150,7 @@ def files_of(report: Report) -> dict[str, bytes]:
     """A report's files by name."""
     content = {f"{report.name}.md": markup.markdown(report).encode()}
     if report.tables:
-        content[f"{report.name}.tex"] = markup.latex(report).encode()
+        content[f"{report.name}.tex"] = latex(report).encode()
     for table in report.tables:
         content["-".join(filter(None, (report.name, table.key))) + ".csv"] = markup.csv_text(table).encode()
     return content | {f"{picture.key}.png": picture.png for picture in report.pictures}

@@ -1,4 +1,4 @@
-"""A report as text, Markdown, LaTeX and CSV."""
+"""A report as text, Markdown and CSV."""
 
 import csv
 import io
@@ -7,14 +7,7 @@ from src.report.document import Report, Source, Table
 from src.report.table import text_table
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~$"} | {"\n": " ", "\r": " "})
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", "−": r"$-$", "–": "--", "×": r"$\times$",
-    "≥": r"$\geq$", "≤": r"$\leq$", "\n": " ", "\r": " ",
-}  # fmt: skip
 _COMMAND = "python "
-_PREAMBLE = "% needs \\usepackage{booktabs,longtable} and, for quotation marks, \\usepackage[T1]{fontenc}"
 
 
 def text(report: Report) -> str:
@@ -45,19 +38,6 @@ def markdown(report: Report) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def latex(report: Report) -> str:
-    """Booktabs tables to be included in a document; where they come from stands in comments."""
-    parts = [f"% {_comment(report.title)}", _PREAMBLE]
-    for table in report.tables:
-        parts += ["", _latex_table(table)]
-        parts += ["{\\footnotesize " + escape_latex(note) + "\\par}" for note in table.notes]
-    parts += ["{\\footnotesize " + escape_latex(note) + "\\par}" for note in report.notes]
-    parts += [f"% missing: {_comment(command)}" for command in report.missing]
-    parts += [f"% error: {_comment(error)}" for error in report.errors]
-    parts += [f"% runs: {_comment(source_text(source))}" for source in report.sources]
-    return "\n".join(parts) + "\n"
-
-
 def csv_text(table: Table) -> str:
     """The table's data: a column for every name that occurs in it."""
     names = list(dict.fromkeys(name for row in table.data for name in row))
@@ -81,11 +61,6 @@ def escape_markdown(words: str) -> str:
     return words.translate(_MARKDOWN)
 
 
-def escape_latex(words: str) -> str:
-    """Text that LaTeX shows as it is."""
-    return "".join(_LATEX.get(character, character) for character in words)
-
-
 def _ends(report: Report) -> list[tuple[str, tuple[str, ...]]]:
     """What stands below the tables, by heading."""
     count = len(report.missing)
@@ -98,28 +73,8 @@ def _ends(report: Report) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _markdown_table(table: Table) -> str:
-    rule = [":--" if i < table.text_columns else "--:" for i in range(len(table.header))]
+    rule = [":--" if table.is_words(i) else "--:" for i in range(len(table.header))]
     rows = ([escape_markdown(cell) for cell in row] for row in (table.header, *table.rows))
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     lines.insert(1, "| " + " | ".join(rule) + " |")
     return "\n".join(lines)
-
-
-def _latex_table(table: Table) -> str:
-    columns = "".join("l" if i < table.text_columns else "r" for i in range(len(table.header)))
-    head, *rows = (" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in (table.header, *table.rows))
-    return "\n".join(
-        (
-            rf"\begin{{longtable}}{{{columns}}}",
-            rf"\caption{{{escape_latex(table.title)}}}\\",
-            r"\toprule", head, r"\midrule", r"\endfirsthead",
-            r"\toprule", head, r"\midrule", r"\endhead",
-            r"\bottomrule", r"\endlastfoot",
-            *rows,
-            r"\end{longtable}",
-        )
-    )  # fmt: skip
-
-
-def _comment(words: str) -> str:
-    return " ".join(words.split())

@@ -17,3 +17,8 @@ def made_by(tags: Mapping[str, str]) -> str:
     """Picture, backbone with its weights, head and split, for a person."""
     picture = "" if tags["spectrogram"] == "none" else f"{tags['spectrogram']}, "
     return f"{picture}{tags['backbone']} ({tags['weights']}), {tags['head']}, split {tags['split']}"
+
+
+def one_line(words: str) -> str:
+    """Without line breaks and runs of blanks."""
+    return " ".join(words.split())

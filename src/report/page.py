@@ -73,7 +73,7 @@ def _kind(table: Table, column: int) -> str:
     longest = max((len(row[column]) for row in table.rows), default=0)
     if longest > _LONG:
         return "long"
-    return "word" if column < table.text_columns else "number"
+    return "word" if table.is_words(column) else "number"
 
 
 def _cell(text: str) -> str:

@@ -66,9 +66,11 @@ class Compared:
 
     @property
     def paper(self) -> float | None:
-        """The paper's difference, where it has both."""
+        """The paper's difference, where it has both and says which condition each is for."""
         first, second = self.pair.first.paper, self.pair.second.paper
-        return None if first is None or second is None else second.value - first.value
+        if first is None or second is None or not (first.condition_stated and second.condition_stated):
+            return None
+        return second.value - first.value
 
 
 def family(pairs: Sequence[Pair], resampling: Resampling) -> list[Compared]:
@@ -104,7 +106,7 @@ def comparisons(key: str, title: str, found: Sequence[Compared]) -> Table:
         *("paper's difference", "clips", "audio"),
     )
     rows, data = zip(*((_text(one), _data(one)) for one in found), strict=True) if found else ((), ())
-    return Table(key, title, header, rows, data, NOTES if found else (), text_columns=2)
+    return Table(key, title, header, rows, data, NOTES if found else ())
 
 
 def errors(found: Sequence[Compared]) -> tuple[str, ...]:

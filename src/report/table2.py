@@ -51,7 +51,7 @@ def wide_table(desk: Desk, rows: Sequence[Row]) -> Table:
     """Datasets down, classifier and condition across, the paper's value before ours."""
     columns = list(dict.fromkeys((row.cell.wanted.experiment, row.cell.wanted.condition) for row in rows))
     titles = list(dict.fromkeys(row.cell.wanted.title for row in rows))
-    header, texts, data = ["dataset", "classes"], [], []
+    header, texts, data = ["dataset", "audio", "classes"], [], []
     for experiment, condition in columns:
         head = f"{EXPERIMENTS[experiment]}, {condition}"
         header += [f"paper: {head}", head] if condition in _PAPER else [head]
@@ -63,15 +63,15 @@ def wide_table(desk: Desk, rows: Sequence[Row]) -> Table:
             shown += [*published, accuracy_text(row)]
         classes = {len(row.cell.tested.classes) for row in found if row and row.cell.tested}
         audio = paired.audio(*(row for row in found if row)) or NONE
-        text = (title, "/".join(map(str, sorted(classes))) or NONE, *shown, audio)
+        text = (title, audio, "/".join(map(str, sorted(classes))) or NONE, *shown)
         texts.append(text)
-        data.append(dict(zip((*header, "audio"), text, strict=True)))
+        data.append(dict(zip(header, text, strict=True)))
     notes = (
         "Mean and standard deviation over seeds, in percent; the paper's own values beside ours. (3/5): three of five "
         "seeds have finished.",
     )
     title = "Accuracy by dataset, classifier and condition"
-    return Table("wide", title, (*header, "audio"), tuple(texts), tuple(data), notes)
+    return Table("wide", title, tuple(header), tuple(texts), tuple(data), notes)
 
 
 def _pairs(desk: Desk, rows: Sequence[Row]) -> tuple[list[Pair], list[Pair]]:

@@ -46,7 +46,7 @@ def table4(desk: Desk) -> Report:
     titles = list(dict.fromkeys(cell.wanted.title for cell in cells))
     found = {title: loudness_of(cells, title) for title in titles}
     rows = [row for title in titles for row in _rows(title, found[title])]
-    tables = [_table("", "RMS loudness by class", _HEADER, rows, _NOTES, words=2)]
+    tables = [_table("", "RMS loudness by class", _HEADER, rows, _NOTES)]
     header = ("dataset", "overlap", "paper's overlap", "audio")
     tables.append(
         _table(
@@ -87,8 +87,8 @@ def paper_overlap(title: str) -> float:
 _Rows = Sequence[tuple[tuple[str, ...], dict[str, object]]]
 
 
-def _table(key: str, title: str, header: tuple[str, ...], rows: _Rows, notes: tuple[str, ...], words: int = 1) -> Table:
-    return Table(key, title, header, tuple(t for t, _ in rows), tuple(d for _, d in rows), notes, text_columns=words)
+def _table(key: str, title: str, header: tuple[str, ...], rows: _Rows, notes: tuple[str, ...]) -> Table:
+    return Table(key, title, header, tuple(t for t, _ in rows), tuple(d for _, d in rows), notes)
 
 
 def _rows(title: str, found: Loudness | None) -> _Rows:

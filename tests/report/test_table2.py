@@ -61,7 +61,7 @@ def test_every_cell_is_what_its_runs_say(filled, wanted):
         )
         assert row["sd"] == f"{100 * shares.std(ddof=1):.1f}"
         interval = wilson(np.mean(counts), CLIPS)
-        assert row["Wilson 95 %"] == f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+        assert row["95 % Wilson"] == f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
         assert row["test clips"] == "40" and row["seeds"] == "5" and row["audio"] == "rendered"
         assert row["made by"] == ("efficientnet_lite0 1a2b3c4d" if row["classifier"] == "network" else "marsyas")
         ids = [

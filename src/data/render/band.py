@@ -62,10 +62,11 @@ class _Score(NamedTuple):
 def arrange(clip: PlannedClip, one: ClassDescription, rng: np.random.Generator, cache: Path) -> Arrangement:
     """A band playing the clip's tune; tempo, key, instruments and patterns are drawn within what the style allows."""
     style = one.settings
-    tune = tune_of(corpus.read(clip.recipe["score"], cache), style["beats"], minor=style.get("minor", False))
+    minor = bool(rng.random() < style["minor"])
+    tune = tune_of(corpus.read(clip.recipe["score"], cache), style["beats"], minor=minor)
     score, skip = _score(tune, style, clip.seconds, rng)
     played = [part for part in style["parts"] if part["role"] != "voice"]
-    parts = tuple(_part(part, score, style.get("programs", []), rng) for part in played)
+    parts = tuple(_part(part, score, style, rng) for part in played)
     singers = [part for part in style["parts"] if part["role"] == "voice"]
     song = _song(singers[0], style["sex"], score, rng) if singers else None
     return Arrangement(parts, song, skip)
@@ -88,9 +89,9 @@ def _score(tune: Tune, style: dict[str, Any], seconds: float, rng: np.random.Gen
     return _Score(bars, shift, float(style.get("swing", 0.5))), skip
 
 
-def _part(part: dict[str, Any], score: _Score, programs: list[int], rng: np.random.Generator) -> Part:
+def _part(part: dict[str, Any], score: _Score, style: dict[str, Any], rng: np.random.Generator) -> Part:
     drums = part["role"] == "drums"
-    patterns = part.get("patterns") or [_octave(part["centre"], score) + score.shift]
+    patterns = _patterns(part, score, style, rng)
     notes: list[Note] = []
     pattern, silent = patterns[0], False
     for index, bar in enumerate(score.bars):
@@ -100,9 +101,22 @@ def _part(part: dict[str, Any], score: _Score, programs: list[int], rng: np.rand
             silent = rng.random() > part.get("presence", 1.0)
         if not silent:
             notes += _played(ROLES[part["role"]](part, pattern, bar), index, score, part.get("strum", 0.0), rng)
-    programs = [0] if drums else part.get("programs", programs)
+    programs = [0] if drums else part.get("programs") or style["programs"]
     program = programs[int(rng.integers(len(programs)))]
-    return Part(program, tuple(notes), drums=drums, gain=float(part.get("gain", 0)), drive=float(part.get("drive", 0)))
+    quietest, loudest = part.get("gain", (0, 0))
+    gain = float(rng.uniform(quietest, loudest))
+    return Part(program, tuple(notes), drums=drums, gain=gain, drive=float(part.get("drive", 0)))
+
+
+def _patterns(part: dict[str, Any], score: _Score, style: dict[str, Any], rng: np.random.Generator) -> list[Any]:
+    """The part's patterns, its own or the style's of that name; for the tune, how far to move it."""
+    if part["role"] == "tune":
+        return [_octave(part["centre"], score) + score.shift]
+    patterns: list[Any] = style[part["patterns"]] if isinstance(part["patterns"], str) else part["patterns"]
+    if "kits" not in part:
+        return patterns
+    kit = part["kits"][int(rng.integers(len(part["kits"])))]
+    return [{kit[voice]: steps for voice, steps in pattern.items()} for pattern in patterns]
 
 
 def _song(part: dict[str, Any], sex: str, score: _Score, rng: np.random.Generator) -> Song:
@@ -125,7 +139,7 @@ def _song(part: dict[str, Any], sex: str, score: _Score, rng: np.random.Generato
             if last and last.onset + last.duration > begin:
                 sung[-1] = last._replace(duration=begin - last.onset)
             sung.append(Note(begin, end - begin, stroke.pitch, stroke.velocity))
-    return Song(tuple(sung), sex, float(part.get("gain", 0)))
+    return Song(tuple(sung), sex, float(rng.uniform(*part["gain"])))
 
 
 def _octave(centre: int, score: _Score) -> int:

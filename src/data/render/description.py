@@ -25,6 +25,7 @@ class ClassDescription:
         seconds: shortest and longest clip.
         rms: mean and standard deviation of the clips' loudness (the paper's table 4); None: left as played.
         room: level of the reverberation against the direct sound, 0 to 1.
+        colour: by how much recordings differ in brightness: standard deviation of their tilt, in dB.
         settings: what only its kind understands.
     """
 
@@ -34,6 +35,7 @@ class ClassDescription:
     seconds: tuple[float, float]
     rms: tuple[float, float] | None
     room: float
+    colour: float
     settings: dict[str, Any]
 
 
@@ -122,5 +124,6 @@ def _class(label: str, content: dict[str, Any]) -> ClassDescription:
         seconds=(float(low), float(high)),
         rms=None if rms is None else (float(rms[0]), float(rms[1])),
         room=float(settings.pop("room", 0.0)),
+        colour=float(settings.pop("colour", 0.0)),
         settings=settings,
     )

@@ -2,13 +2,14 @@
 
 import numpy as np
 from jaxtyping import Float32, Int16
-from scipy import special
+from scipy import signal, special
 
 Samples = Float32[np.ndarray, " samples"]
 
 # Comb delays of Schroeder's reverberator ("Natural sounding artificial reverberation", JAES 10 (3), 1962), in seconds.
 COMBS = (0.0297, 0.0371, 0.0411, 0.0437)
 REVERBERATION = 1.2  # seconds until the room has faded by 60 dB
+TILT_PIVOT = 800.0  # Hz
 KNEE, CEILING = 0.7, 0.97
 FADE = 0.01  # seconds; an excerpt cut in the middle of the music would click
 LOUDNESS_STEPS = 6
@@ -28,6 +29,16 @@ def reverberate(samples: Samples, sample_rate: int, level: float) -> Samples:
             rows[row] += feedback * rows[row - 1]
         wet += rows.reshape(-1)[: len(samples)] - samples
     return samples + np.float32(level / len(COMBS)) * wet
+
+
+def tilt(samples: Samples, sample_rate: int, decibels: float) -> Samples:
+    """Lifts the highs and lowers the lows by this much (or the other way round), as microphones and studios do.
+
+    A first-order shelf on either side of the pivot, where nothing changes.
+    """
+    gain, pivot = 10 ** (decibels / 20), 2 * np.pi * TILT_PIVOT
+    numerator, denominator = signal.bilinear([gain, pivot], [1.0, gain * pivot], sample_rate)
+    return np.asarray(signal.lfilter(numerator.astype(np.float32), denominator.astype(np.float32), samples))
 
 
 def limit(samples: Samples) -> Samples:

@@ -19,7 +19,7 @@ from src.data.render.sampler import Sampler
 from src.data.render.sound_font import SoundFont
 
 # Raise it when the same plan would now sound differently.
-RENDERER = 6
+RENDERER = 7
 # Played slower, recordings of 44.1 kHz would fold their highs into the clip.
 LOWEST_RATE = 44100
 GOLDEN_SECTION = (5**0.5 - 1) / 2
@@ -108,6 +108,9 @@ def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
     samples = mastering.reverberate(samples, rate, one.room)[-round(clip.seconds * rate) :]
     if oversampling > 1:
         samples = np.asarray(signal.resample_poly(samples, 1, oversampling), np.float32)
+    if one.colour:
+        drawn = generator(job.seed, "colour", clip.label, clip.name).normal(0, one.colour)
+        samples = mastering.tilt(samples, described.sample_rate, float(drawn))
     if one.rms is None:
         samples = mastering.limit(samples)
     else:

@@ -1,5 +1,7 @@
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,27 +68,36 @@ def test_dances_have_their_tempo_and_metre(label: str) -> None:
         assert 0 <= arrangement.skip < highest
 
 
-@pytest.mark.parametrize("label", ["waltz", "viennese_waltz", "slowwaltz"])
-@pytest.mark.usefixtures("tune")
-def test_waltzes_have_three_beats(label: str) -> None:
-    assert DANCES[label]["beats"] == 3
-    for part in DANCES[label]["parts"]:
-        steps = part.get("patterns", [])
-        lengths = {
-            len(one) for steps_of in steps for one in (steps_of.values() if isinstance(steps_of, dict) else [steps_of])
-        }
-        assert lengths <= {12}
+def patterns_of(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """(role, steps) of every pattern that a class may play."""
+    found = []
+    for part in settings.get("parts", []):
+        patterns = part.get("patterns", [])
+        patterns = settings[patterns] if isinstance(patterns, str) else patterns
+        for pattern in [*patterns, *([part["fill"]] if "fill" in part else [])]:
+            found += [(part["role"], steps) for steps in (pattern.values() if isinstance(pattern, dict) else [pattern])]
+    return found
+
+
+@pytest.mark.parametrize("label", DANCES)
+def test_waltzes_have_three_beats_and_no_others(label: str) -> None:
+    assert DANCES[label]["beats"] == (3 if "waltz" in label else 4)
+    assert {len(steps) for _, steps in patterns_of(DANCES[label])} <= ({12} if "waltz" in label else {8, 16})
 
 
 @pytest.mark.parametrize("dataset", ["genre", "ballroom", "instrument", "vocalist"])
-def test_patterns_divide_their_bars(dataset: str) -> None:
+def test_patterns_are_made_of_known_strokes(dataset: str) -> None:
     for one in description.load(dataset).classes.values():
-        for part in one.settings.get("parts", []):
-            patterns = [*part.get("patterns", []), *([part["fill"]] if "fill" in part else [])]
-            for pattern in patterns:
-                for steps in pattern.values() if isinstance(pattern, dict) else [pattern]:
-                    assert len(steps) % one.settings["beats"] == 0
-                    assert set(steps) <= set("Xxo.-") or (part["role"] == "line" and set(steps) <= set("1358.-"))
+        for role, steps in patterns_of(one.settings):
+            assert len(steps) % one.settings["beats"] == 0
+            assert set(steps) <= set("1358.-" if role == "line" else "Xxo.-")
+
+
+def test_every_dance_is_played_by_every_band() -> None:
+    assert len({json.dumps(settings["parts"], sort_keys=True) for settings in DANCES.values()}) == 1
+    voices = {voice for settings in DANCES.values() for pattern in settings["rhythm"] for voice in pattern}
+    for kit in DANCES["rumba"]["parts"][0]["kits"]:
+        assert set(kit) == voices
 
 
 @pytest.mark.usefixtures("tune")

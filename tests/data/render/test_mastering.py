@@ -22,6 +22,19 @@ def test_loudness_is_reached_whatever_is_limited(wanted: float) -> None:
     assert np.abs(done).max() < 0.97
 
 
+@pytest.mark.parametrize(("hertz", "expected"), [(50, -6.0), (800, 0.0), (12000, 6.0)])
+def test_a_tilt_lifts_one_side_and_lowers_the_other(hertz: float, expected: float) -> None:
+    wave = np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE).astype(np.float32)
+    tilted = mastering.tilt(wave, RATE, 6.0)
+    # Four octaves away from the pivot a first-order shelf is within 0.2 dB of its end.
+    assert 20 * np.log10(rms(tilted[2000:]) / rms(wave[2000:])) == pytest.approx(expected, abs=0.3)
+    assert tilted.dtype == np.float32
+
+
+def test_no_tilt_leaves_the_samples_alone() -> None:
+    assert np.allclose(mastering.tilt(noise(0.1), RATE, 0.0), noise(0.1), atol=1e-5)
+
+
 def test_silence_stays_silence() -> None:
     assert not mastering.set_loudness(np.zeros(1000, np.float32), 0.1).any()
 
