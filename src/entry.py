@@ -36,6 +36,9 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     except KeyboardInterrupt:
         status = 128 + (_received[0] if _received else signal.SIGINT)
         sys.stderr.write("interrupted\n")
+        # An interrupt within code that a library compiles makes `python -m` end by SIGINT whatever the status given,
+        # unless other code was compiled since.
+        exec("")  # noqa: S102
     except SystemExit as ended:  # Hydra, after it told what a launcher raised
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except BrokenPipeError:  # the reader of standard output has seen enough

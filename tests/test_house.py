@@ -205,7 +205,8 @@ def test_nothing_is_unpickled():
             keywords = {word.arg: ast.unparse(word.value) for word in call.keywords}
             unsafe = name == "torch.load" and keywords.get("weights_only") != "True"
             unsafe |= keywords.get("allow_pickle") == "True"
-            unsafe |= name in ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "eval", "exec", "pandas.read_pickle")
+            unsafe |= name in ("yaml.load", "yaml.unsafe_load", "yaml.full_load", "pandas.read_pickle")
+            unsafe |= name in ("eval", "exec") and not isinstance(call.args[0], ast.Constant)
             if unsafe:
                 found.append(f"{path.relative_to(ROOT)}:{call.lineno} {name}")
     assert found == []
