@@ -22,6 +22,7 @@ from src.report.wanted import Wanted
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 _OWN = ("name", "action", "folder", "draws", "resample_seed", "progress", "workers")
 _SEEDS = (0, 1, 2, 3, 4)
+_SUBJECTS = {"dataset", "preprocess"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def is_sweep(word: str) -> bool:
 
 
 def wanted(experiment: str, typed: Typed) -> list[Wanted]:
-    """The cells of an experiment, under the overrides typed.
+    """The cells of an experiment, under the overrides typed; none where it has not the dataset that was.
 
     Args:
         experiment: a file of conf/experiment, whose hydra.sweeper.params are the axes; empty: those typed are.
@@ -80,7 +81,10 @@ def wanted(experiment: str, typed: Typed) -> list[Wanted]:
         base = _composed(experiment, tuple(here.fixed.values()))
         axes = {key: _choices(str(value)) for key, value in (base.hydra.sweeper.params or {}).items()}
         _check(experiment, axes, here)
-        axes |= {key: (_value(key, word),) for key, word in here.fixed.items() if key in axes} | here.swept
+        asked = {key: (_value(key, word),) for key, word in here.fixed.items() if key in axes} | here.swept
+        for key in _SUBJECTS & asked.keys() & axes.keys():  # those of another experiment's are not this one's
+            asked[key] = tuple(value for value in asked[key] if value in axes[key])
+        axes |= asked
         common = {key: word for key, word in here.fixed.items() if key not in axes}
         seeds = _seeds(axes.pop("seed", None), common)
         composer = _Composer(experiment, common)

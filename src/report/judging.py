@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from src.evaluation.comparison import Comparison
+from src.evaluation.intervals import Interval
 from src.evaluation.statistics import Correlation
 from src.report.desk import Row
 from src.report.document import NONE, listed, p_value, points, signed, span
@@ -14,8 +16,9 @@ Verdict = Literal["supported", "contradicted", "undecided", "missing", "error"]
 
 RULES = (
     "A difference counts where the corrected p is at most 0.05 (Holm, over all paired comparisons of this table). No "
-    "difference counts where its 95 % interval lies within two points of zero, the paper's own margin. What is neither "
-    "is undecided: more clips would decide it.",
+    "difference counts where its 95 % interval, made no narrower than 3/n to each side, lies within two points of "
+    "zero, the paper's own margin: of n clips on which nothing happened up to 3/n may still do so (rule of three), "
+    "which takes 150 clips. What is neither is undecided: more clips would decide it.",
 )
 
 
@@ -33,7 +36,7 @@ def no_loss(one: Compared) -> Judgement:
         return _nothing([one])
     if one.outcome == "lower" and one.two_points:
         return Judgement("contradicted", told(one))
-    return Judgement("supported" if one.result.interval.low > -TWO_POINTS else "undecided", told(one))
+    return Judgement("supported" if _reach(one.result).low > -TWO_POINTS else "undecided", told(one))
 
 
 def direction(one: Compared, expected: Literal["higher", "lower"]) -> Judgement:
@@ -134,7 +137,17 @@ def _difference(one: Compared) -> str:
 
 
 def _equal(one: Compared) -> bool:
-    return one.result is not None and one.result.interval.low > -TWO_POINTS and one.result.interval.high < TWO_POINTS
+    if one.result is None:
+        return False
+    reach = _reach(one.result)
+    return reach.low > -TWO_POINTS and reach.high < TWO_POINTS
+
+
+def _reach(result: Comparison) -> Interval:
+    """The interval of a difference, where hardly a clip differed by the rule of three."""
+    least = 3 / result.clips
+    low, high = result.difference - least, result.difference + least
+    return Interval(min(result.interval.low, low), max(result.interval.high, high))
 
 
 def _all_equal_or_open(found: Sequence[Compared], when_equal: Literal["supported", "contradicted"]) -> Judgement:

@@ -74,6 +74,8 @@ def make(request: Request, open_store: Callable[[], Store]) -> bool:
     """
     asked = list(dict.fromkeys(name for part in parts(request.name) for name in RECIPES[part].experiments))
     cells = [one for experiment in asked for one in wanted(experiment, request.typed)]
+    if asked and not cells:
+        raise UserError(f"{request.name}: has no cell with {' '.join(_typed(request.typed))}")
     well = True
     if request.action != "show":
         missing = _missing(request, cells, open_store())
@@ -86,6 +88,10 @@ def make(request: Request, open_store: Callable[[], Store]) -> bool:
     shown = [markup.text(report) for report in made.reports] if request.name != PAPER else [_summary(made)]
     _say("\n\n".join(shown) + "\n\nWritten: " + ", ".join(map(str, files)))
     return well and not any(report.errors for report in made.reports)
+
+
+def _typed(typed: Typed) -> list[str]:
+    return [*typed.fixed.values(), *(f"{key}={','.join(values)}" for key, values in typed.swept.items())]
 
 
 def _missing(request: Request, cells: Sequence[Wanted], store: Store) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ NOTES = (
     "Difference: second minus first, accuracy averaged over seeds, in points. Interval and p: paired bootstrap over "
     "test clips (over groups where known). McNemar: exact, on the seeds' majority votes. Both p are corrected for the "
     "number of rows (Holm); higher or lower: the bootstrap's is at most 0.05; a tie: it is above.",
-    "2 points: the paper calls a difference significant from two points on; marked where that and the test disagree.",
+    "An interval without width means that no clip differed, not that none would: read McNemar's p and the clips beside "
+    "it. 2 points: the paper calls a difference significant from two points on; marked where that and the test "
+    "disagree.",
 )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from src.data.clip import Clip
+from src.errors import UserError
 from src.report.canvas import INK, canvas, draw_spectrogram, png, tidy
 from src.report.document import Picture, Report
 from src.report.studio import Shown, Studio
@@ -24,7 +25,7 @@ _MIDDLE_C, _FORTE = 60, 100
 
 def figure1(studio: Studio) -> Report:
     """The waveform of one clip."""
-    shown = studio.shown("composer", "unprocessed")
+    shown = studio.any("composer", "unprocessed")
     clip = shown.clips[0]
     sound = shown.waveform(clip)
     mono = sound.mono("mean")
@@ -47,7 +48,7 @@ def figure1(studio: Studio) -> Report:
 
 def figure2(studio: Studio) -> Report:
     """The spectrogram of the same clip."""
-    shown = studio.shown("composer", "normalized")
+    shown = studio.any("composer", "normalized")
     clip = shown.clips[0]
     figure = canvas(9.0, 3.2)
     _panel(figure.add_subplot(), shown, clip)
@@ -85,7 +86,7 @@ def figure6(studio: Studio) -> Report:
 
 def figure7(studio: Studio) -> Report:
     """Eight copies of a clip, quietest first."""
-    shown = studio.shown("ballroom", "augmented")
+    shown = studio.any("ballroom", "augmented")
     clip = shown.clips[0]
     figure = canvas(10.0, 3.2)
     axes = figure.add_subplot()
@@ -120,11 +121,17 @@ def alike(
 
     Args:
         best: how far a key is from what is wanted.
+
+    Raises:
+        UserError: a class has no clips.
     """
     by_class = {label: {key(clip): clip for clip in reversed(clips) if _class(clip) == label} for label in labels}
     shared = set.intersection(*(set(found) for found in by_class.values()))
+    lacking = [label for label, found in by_class.items() if not found]
+    if lacking:
+        raise UserError(f"no clips of {', '.join(lacking)} to draw; expected some of {', '.join(labels)}")
     if not shared:
-        return [next(clip for clip in clips if _class(clip) == label) for label in labels]
+        return [next(iter(reversed(found.values()))) for found in by_class.values()]
     chosen = min(sorted(shared), key=best) if best else min(shared)
     return [by_class[label][chosen] for label in labels]
 

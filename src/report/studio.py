@@ -59,16 +59,22 @@ class Studio:
         self._typed, self._workers, self._progress = typed, workers, progress
         self.shown = cache(self._shown)
 
+    def any(self, dataset: str, condition: str) -> Shown:
+        """As `shown`, but of the dataset that was typed, where one was."""
+        word = self._typed.fixed.get("dataset")
+        return self.shown(dataset if word is None else word.removeprefix("dataset="), condition)
+
     def _shown(self, dataset: str, condition: str) -> Shown:
         """A dataset's clips under a condition; rendered on the spot where there is no other source.
 
         Args:
-            dataset: its name; where one was typed, that instead. condition: name of the preprocessing.
+            dataset: its name. condition: name of the preprocessing.
 
         Raises:
             UserError: the dataset is not there and cannot be made.
         """
-        words = {"dataset": f"dataset={dataset}"} | self._typed.fixed | {"preprocess": f"preprocess={condition}"}
+        chosen = {"dataset": f"dataset={dataset}", "preprocess": f"preprocess={condition}"}
+        words = {key: word for key, word in self._typed.fixed.items() if key != "experiment"} | chosen
         settings = wanted("", Typed(words))[0].settings
         paths = configure.build("paths", settings["paths"], Paths)
         place = Place(Path(paths.data), Path(paths.cache), self._workers, self._progress)

@@ -1,7 +1,8 @@
 import pytest
 
 from src.errors import UserError
-from src.report.asked import Typed, _composed, _hydra, is_sweep, wanted
+from src.report.asked import CONF, Typed, _composed, _hydra, is_sweep, wanted
+from src.report.recipes import RECIPES
 
 
 def test_an_experiment_is_the_product_of_its_axes(cells):
@@ -17,6 +18,21 @@ def test_an_experiment_is_the_product_of_its_axes(cells):
 
 def test_table_2_has_54_cells_of_5_seeds():
     assert sum(len(wanted(name, Typed())) for name in ("table2_network", "table2_baseline")) == 54
+
+
+def test_every_experiment_is_a_sweep_that_a_report_shows():
+    names = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
+    assert names == {name for recipe in RECIPES.values() for name in recipe.experiments if name}
+    with _hydra():
+        for name in names:
+            axes = _composed(name, ()).hydra.sweeper.params
+            assert axes.seed == "0,1,2,3,4" and len(axes) > 1
+            assert _composed(name, ()).hydra.mode.name == "MULTIRUN"
+
+
+def test_a_dataset_that_an_experiment_is_not_about_is_not_in_it(cells):
+    assert cells("table3", "dataset=composer") == []
+    assert [one.title for one in cells("table3", "dataset=ballroom2,composer,ballroom9")] == ["ballroom2", "ballroom9"]
 
 
 def test_what_an_experiment_chooses_itself_is_not_overridden(cells):

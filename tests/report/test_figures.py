@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from src.data.clip import Clip
+from src.errors import UserError
 from src.report import bars, pictures
 from src.report.asked import Typed
 from src.report.canvas import DPI, canvas, draw_spectrogram
@@ -81,6 +82,8 @@ def test_alike_takes_what_all_classes_have_and_otherwise_the_first_of_each(tmp_p
     every = clips("a/x_030-100", "a/x_061-100", "b/y_059-100", "b/y_061-100")
     chosen = pictures.alike(every, ["a", "b"], pictures._note, best=pictures._near_middle_c)
     assert [clip.name for clip in chosen] == ["a/x_061-100", "b/y_061-100"]
+    with pytest.raises(UserError, match="no clips of c to draw"):
+        pictures.alike(every, ["a", "c"], pictures._note)
     strangers = clips("a/one", "a/two", "b/three")
     assert [clip.name for clip in pictures.alike(strangers, ["a", "b"], pictures._note)] == ["a/one", "b/three"]
 

@@ -27,9 +27,10 @@ class NoStudio(Studio):
     """There is no audio."""
 
     def __init__(self) -> None:
-        pass
+        super().__init__(Typed(), 1, lambda _: None)
+        self.shown = self._refuse
 
-    def shown(self, dataset: str, condition: str) -> None:
+    def _refuse(self, dataset: str, condition: str) -> None:
         raise UserError(f"{dataset}: not here")
 
 
@@ -120,6 +121,8 @@ def test_unknown_names_and_places_are_refused(shelf, asked, tmp_path):
         asked("table9")
     with pytest.raises(UserError, match=r"action: got 'go'; expected one of show, missing, run"):
         asked("table3", action="go")
+    with pytest.raises(UserError, match=r"table3: has no cell with dataset=composer seed=0,1"):
+        make(asked("table3", "dataset=composer", "seed=0,1"), lambda: shelf.store)
     (tmp_path / "reports").write_text("a file")
     with pytest.raises(UserError, match=r"folder=.*reports: cannot be written to"):
         make(asked("table3", "dataset=ballroom2", "seed=0"), lambda: shelf.store)

@@ -14,14 +14,14 @@ from src.report.paired import Compared, Pair
 
 @pytest.fixture
 def outcome(shelf, cells):
-    """`outcome(difference, low, high, p)`: a comparison that came out so, in points."""
+    """`outcome(difference, low, high, p, clips)`: a comparison that came out so, in points."""
     wanted = cells("augmentation")[:2]
     for one in wanted:
         shelf.add(one, 0, np.ones(4, dtype=bool))
     first, second = shelf.desk(wanted).of("augmentation")
 
-    def made(difference, low, high, p=0.5):
-        result = Comparison(4, difference / 100, Interval(low / 100, high / 100), p, Votes(0, 0, 0, 1.0))
+    def made(difference, low, high, p=0.5, clips=1000):
+        result = Comparison(clips, difference / 100, Interval(low / 100, high / 100), p, Votes(0, 0, 0, 1.0))
         return Compared(Pair("d", "w", first, second), result, p=p)
 
     return made
@@ -45,6 +45,14 @@ def test_a_direction_is_supported_contradicted_or_open(outcome):
     assert judging.lower(outcome(-0.2, -1.5, 1.0, p=0.6)).verdict == "contradicted", "surely less than two points"
     assert judging.higher(outcome(5, 2, 8, p=0.01)).verdict == "supported"
     assert "−5.0 points (−8.0 to −2.0), p = 0.010" in judging.lower(outcome(-5, -8, -2, p=0.01)).evidence
+
+
+def test_few_clips_show_no_equality(outcome):
+    """None of 100 clips differed: with 95 % confidence up to 3 in 100 would."""
+    assert judging.none_differs([outcome(0, 0, 0, p=1.0, clips=100)]).verdict == "undecided"
+    assert judging.none_differs([outcome(0, 0, 0, p=1.0, clips=160)]).verdict == "supported"
+    assert judging.no_loss(outcome(0, 0, 0, p=1.0, clips=100)).verdict == "undecided"
+    assert judging.lower(outcome(0, 0, 0, p=1.0, clips=100)).verdict == "undecided"
 
 
 def test_it_matters_if_it_does_anywhere(outcome):
