@@ -5,6 +5,7 @@ import logging
 import resource
 import signal
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -158,21 +159,27 @@ def test_a_place_that_cannot_be_written_raises(tmp_path):
         FeatureCache(tmp_path / "file", RECIPE).write(["a"], rows_of(1), dataset="toy")
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """No file of this process can grow beyond 20 kB, which is what a full disk does to it, for any user."""
+    """No file of this process can grow beyond 20 kB, which is what a full disk does to it, for any user.
+
+    Not longer than the block: the file that the tests' own output goes to may be larger.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_leaves_no_half_segment(store, full_disk):
-    store.write(["a"], rows_of(1), dataset="toy")
-    with pytest.raises(OSError, match="too large"):
-        store.write(["b"], rows_of(1, width=10_000), dataset="toy")
+def test_a_full_disk_leaves_no_half_segment(store):
+    with full_disk():
+        store.write(["a"], rows_of(1), dataset="toy")
+        with pytest.raises(OSError, match="too large"):
+            store.write(["b"], rows_of(1, width=10_000), dataset="toy")
     assert set(store.read(["a", "b"])) == {"a"}
     assert sorted(path.suffix for path in store.folder.iterdir()) == [".json", ".safetensors"]
 

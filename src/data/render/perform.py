@@ -86,11 +86,16 @@ def perform(job: Job, clip: PlannedClip) -> dict[str, Any]:
         "label": clip.label,
         "group": clip.group,
         "source": clip.source,
-        "licence": f"score: see music21/corpus/license.txt; samples of {job.font.name}: {job.font.licence}",
+        "licence": _licence(job, clip),
         "duration": clip.seconds,
         "digest": audio.digest(path),
     }
     return row | clip.columns
+
+
+def _licence(job: Job, clip: PlannedClip) -> str:
+    scores = "score: see music21/corpus/license.txt; " if "score" in clip.recipe else ""
+    return f"{scores}samples of {job.font.name}: {job.font.licence}"
 
 
 def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:

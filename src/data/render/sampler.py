@@ -102,10 +102,9 @@ class Sampler:
             if (program, drums) not in self._zones:
                 self._zones[program, drums] = self._font.zones(program, drums=drums)
             zones = self._zones[program, drums]
-            # Keys outside the instrument's range sound like the nearest one within it, as far as pitch allows.
-            lowest, highest = min(zone.keys[0] for zone in zones), max(zone.keys[1] for zone in zones)
-            near = min(max(pitch, lowest), highest)
-            self._playing[key] = [zone for zone in zones if zone.keys[0] <= near <= zone.keys[1]]
+            # Keys that no recording was made for sound like the nearest one with a recording, as far as pitch allows.
+            away = [max(zone.keys[0] - pitch, pitch - zone.keys[1], 0) for zone in zones]
+            self._playing[key] = [zone for zone, keys in zip(zones, away, strict=True) if keys == min(away)]
         return [zone for zone in self._playing[key] if zone.velocities[0] <= velocity <= zone.velocities[1]]
 
     def _sound(self, zone: Zone, pitch: int, length: int) -> Samples:

@@ -36,6 +36,7 @@ def test_clips_lie_where_the_manifest_says(composer: Path) -> None:
         assert (clip["label"], clip["group"], clip["duration"]) == (one.label, one.group, 30.0)
         assert clip["digest"] == hashlib.sha256((composer / clip["file"]).read_bytes()).hexdigest()
         assert clip["source"].startswith("music21 corpus ")
+        assert clip["licence"].startswith("score: ")
         assert "TimGM6mb.sf2: GPL" in clip["licence"]
 
 

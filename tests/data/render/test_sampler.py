@@ -54,6 +54,13 @@ def test_loudness_follows_the_square_of_the_velocity(bundled: Sampler) -> None:
     assert loud / soft == pytest.approx(4.0, rel=1e-4)
 
 
+def test_a_key_without_a_recording_sounds_like_its_neighbour(bundled: Sampler) -> None:
+    whistle, played, silent = 78, 78, 82  # TimGM6mb's recordings of this program leave out the keys 79 to 101
+    sound = bundled.mix([one(whistle, silent)], 1.0)
+    # The same recording, only faster.
+    assert rms(sound) == pytest.approx(rms(bundled.mix([one(whistle, played)], 1.0)), rel=0.02)
+
+
 def test_gain_is_in_decibels(bundled: Sampler) -> None:
     part = one(VIOLIN)
     louder = Part(part.program, part.notes, gain=6.0206)
