@@ -64,17 +64,24 @@ class Asperes:
         Raises:
             UserError: if a sample is not finite.
         """
+        levels = self._levels(samples, sample_rate)
+        picture: UInt8[np.ndarray, "rows columns"] = np.minimum(levels, 255, out=levels).astype(np.uint8)
+        return picture
+
+    def _levels(
+        self, samples: Float32[np.ndarray, " samples"], sample_rate: int
+    ) -> Float32[np.ndarray, "rows columns"]:
+        """Brightness before it is cut to a byte: proportional to amplitude, 255 is white, more is possible."""
         highest = loudest(samples)
         if highest == 0:
-            return np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.uint8)
+            return np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.float32)
         # Brought near 1 by a power of two, which changes no digit, a clip stays inside float32 at any loudness.
         unit = 2.0 ** max(math.frexp(highest)[1], -120)
         amplitude = self._amplitude(samples * np.float32(1 / unit), sample_rate)
         white = float(amplitude.max()) if self.reference == "peak" else self.white_amplitude / unit
         if white > 0:
             amplitude *= min(255 / white, 1e38)
-        levels: UInt8[np.ndarray, "rows columns"] = np.minimum(amplitude, 255, out=amplitude).astype(np.uint8)
-        return levels
+        return amplitude
 
     def _width(self, samples: int, sample_rate: int) -> int:
         return math.ceil(samples * (self.pixels_per_second / sample_rate))
