@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from filelock import FileLock
+from needs import missing
 from running import ROOT, Started, command, environment
 
 # 16 numbers a picture and 20 steps: a whole job costs what its libraries cost.
@@ -28,6 +30,23 @@ TINY = (
     "progress=false",
     "workers=2",
 )
+
+
+_left_out: Counter[str] = Counter()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out, and counts, the tests that this machine cannot run."""
+    lacking = {item: missing(getattr(item, "fixturenames", ())) for item in items}
+    _left_out.update(wanted for item in items for wanted in lacking[item])
+    config.hook.pytest_deselected(items=[item for item in items if lacking[item]])
+    items[:] = [item for item in items if not lacking[item]]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says which tests did not run and what they want."""
+    for wanted, count in sorted(_left_out.items()):
+        terminalreporter.write_line(f"{count} tests did not run: they need {wanted}")
 
 
 def make_tone(
@@ -267,3 +286,41 @@ def place(tmp_path, write_clips, dataset_settings):
             return extract(self.contents(), how or recipe(), cache=self.cache, workers=workers, progress=progress)
 
     return Place()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
+    """`small_disk(name, megabytes)`: a folder on a disk of its own, soon full."""
+    mounted: list[Path] = []
+
+    def mount(name: str, megabytes: int) -> Path:
+        folder = tmp_path / name
+        folder.mkdir()
+        _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """`read_only(folder)`: from now on nothing can be written there, not even by root."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path) -> None:
+        _mount("--bind", str(folder), str(folder))
+        mounted.append(folder)
+        _mount("-o", "remount,ro,bind", str(folder))
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(*words: str) -> None:
+    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.fail(f"mount {' '.join(words)}: {done.stderr.strip()}; it takes root (in a container: CAP_SYS_ADMIN)")

@@ -199,45 +199,6 @@ def shelf() -> type[Shelf]:
     return Shelf
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[str, int], Path]]:
-    """`small_disk(name, megabytes)`: a folder on a disk of its own, soon full."""
-    mounted: list[Path] = []
-
-    def mount(name: str, megabytes: int) -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        _mount("-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder))
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
-def read_only() -> Iterator[Callable[[Path], None]]:
-    """`read_only(folder)`: from now on nothing can be written there, not even by root."""
-    mounted: list[Path] = []
-
-    def mount(folder: Path) -> None:
-        _mount("--bind", str(folder), str(folder))
-        mounted.append(folder)
-        _mount("-o", "remount,ro,bind", str(folder))
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def _mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        needs = "tests of full disks need root (in a container: CAP_SYS_ADMIN)"
-        pytest.fail(f"mount {' '.join(words)}: {done.stderr.strip()}; {needs}")
-
-
 def fill(folder: Path, leaving: int) -> Path:
     """A file that takes all room but some bytes; remove it to make room again."""
     ballast = folder / "ballast"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import faketime
 
 
 @pytest.fixture
@@ -168,14 +169,21 @@ def test_a_database_that_another_program_holds(kennel: Any, shelf: Any, small: A
     assert shelf(folder).statuses() == {"FINISHED": 2}
 
 
-def test_a_clock_that_jumps(kennel: Any, shelf: Any, small: Any, folder: Path, environment: dict[str, str]) -> None:
-    library = next(Path("/usr/lib").rglob("libfaketime.so.1"), None)
-    if library is None:
-        pytest.fail("libfaketime is not installed; install it (Debian: apt-get install faketime)")
+@pytest.fixture
+def clock_library() -> Path:
+    """Fakes a process's clock."""
+    library = faketime()
+    assert library is not None, "libfaketime is not installed; install it (Debian: apt-get install faketime)"
+    return library
+
+
+def test_a_clock_that_jumps(
+    kennel: Any, shelf: Any, small: Any, folder: Path, environment: dict[str, str], clock_library: Path
+) -> None:
     clock = folder / "clock"
     clock.write_text("+0")
     faked = {
-        "LD_PRELOAD": str(library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": str(clock_library), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
     sweep = ["-m", *small, "seed=range(6)"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from needs import RAY
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TWO_WORKERS = (
     "hydra/launcher=ray",
     "+hydra.launcher.ray.init.num_cpus=2",
@@ -22,12 +22,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def python() -> Path:
+def ray_python() -> Path:
     """The interpreter that has Ray and its launcher."""
-    found = ROOT / ".venv" / "ray" / "bin" / "python"
-    if not found.exists():
-        pytest.fail(f"{found}: not there; docs/sweeps.md says how to make the environment for Ray")
-    return found
+    assert RAY.exists(), f"{RAY}: not there; docs/sweeps.md says how to make the environment for Ray"
+    return RAY
 
 
 @pytest.fixture
@@ -44,10 +42,10 @@ def begin(python: Path, words: Any, folder: Path, environment: dict[str, str]) -
 
 
 def test_two_workers_share_a_sweep(
-    python: Path, shelf: Any, small: Any, folder: Path, environment: dict[str, str], kennel: Any
+    ray_python: Path, shelf: Any, small: Any, folder: Path, environment: dict[str, str], kennel: Any
 ) -> None:
     words = [word for word in small if word != "workers=2"]
-    with begin(python, [*words, *TWO_WORKERS, "seed=range(6)"], folder, environment) as process:
+    with begin(ray_python, [*words, *TWO_WORKERS, "seed=range(6)"], folder, environment) as process:
         assert process.wait(timeout=500) == 0, (folder / "said.txt").read_text()
     assert "6 of 6 jobs finished" in (folder / "said.txt").read_text()
     runs = shelf(folder).runs()
@@ -62,11 +60,11 @@ def test_two_workers_share_a_sweep(
 
 
 def test_a_worker_killed_costs_the_job_in_its_hand_and_no_more(
-    python: Path, shelf: Any, small: Any, folder: Path, environment: dict[str, str]
+    ray_python: Path, shelf: Any, small: Any, folder: Path, environment: dict[str, str]
 ) -> None:
     words = [*small, "trainer.max_steps=20000", "trainer.validate_every=5000", "seed=range(4)"]
     killed = 0
-    with begin(python, [*words, *TWO_WORKERS], folder, environment) as process:
+    with begin(ray_python, [*words, *TWO_WORKERS], folder, environment) as process:
         end = time.monotonic() + 500
         while process.poll() is None:
             assert time.monotonic() < end, (folder / "said.txt").read_text()
