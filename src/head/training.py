@@ -18,6 +18,7 @@ from torch.nn import functional
 from src.errors import UserError
 from src.head import Examples, MetricLogger, Trainer
 from src.head.draws import BalancedDraws
+from src.head.steps import AutogradStep, LinearStep, Step
 from src.head.surroundings import honest_signals, quiet, threads
 from src.head.validation import metric_logger
 
@@ -73,25 +74,13 @@ def _layer(weight: Float32[np.ndarray, "outputs inputs"], bias: Float32[np.ndarr
     return layer
 
 
-def step(
-    layers: nn.Module,
-    optimizer: torch.optim.Optimizer | LightningOptimizer,
-    features: Float32[Tensor, "batch features"],
-    labels: Int64[Tensor, " batch"],
-) -> Float32[Tensor, ""]:
-    """One optimiser step on one batch; returns its loss before the step."""
-    loss = functional.cross_entropy(layers(features), labels)
-    optimizer.zero_grad()
-    torch.autograd.backward(loss)
-    optimizer.step()
-    return loss.detach()
-
-
 class Classifier(pl.LightningModule):
     """One Lightning batch is a block of steps: clip indices, "steps batch".
 
-    Lightning's own work per batch costs as much as a step of a linear head, so it is paid once per block. Steps go
-    through Lightning's optimiser, so `trainer.global_step` counts them one by one.
+    Lightning's own work per batch costs more than a step of a linear head, so it is paid once per block.
+
+    Attributes:
+        steps: optimiser steps done. train_loss: mean over the last block's steps.
     """
 
     def __init__(self, layers: Layers, train: Examples, *, learning_rate: float) -> None:
@@ -99,27 +88,29 @@ class Classifier(pl.LightningModule):
         self.automatic_optimization = False
         self.layers = layers
         self.learning_rate = learning_rate
+        self.steps = 0
         self.train_loss = math.nan
         # buffers, so that the clips move to the device once
         self.register_buffer("clips", torch.from_numpy(train.features), persistent=False)
         self.register_buffer("labels", torch.from_numpy(train.labels), persistent=False)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Plain SGD: no momentum, no decay."""
+        """Plain SGD: no momentum, no decay; a single layer's step does without, but Lightning wants one."""
         return torch.optim.SGD(self.parameters(), lr=self.learning_rate)
 
     def training_step(self, block: Int64[Tensor, "steps batch"], _: int) -> None:
         """All steps of a block."""
-        optimizer = cast(LightningOptimizer, self.optimizers())
+        step = self._step()
         clips, labels = cast(Tensor, self.clips), cast(Tensor, self.labels)
         total = torch.zeros((), device=self.device)
         for batch, answers in zip(block, labels[block], strict=True):
-            total += step(self.layers, optimizer, clips.index_select(0, batch), answers)
+            total += step(clips.index_select(0, batch), answers)
+            self.steps += 1
         self.train_loss = float(total) / len(block)
         # the loss of the last step was taken before its update
         if not math.isfinite(self.train_loss) or not all(bool(values.isfinite().all()) for values in self.parameters()):
             raise UserError(
-                f"head.learning_rate={self.learning_rate:g}: the loss was no longer finite by step {self.global_step}. "
+                f"head.learning_rate={self.learning_rate:g}: the loss was no longer finite by step {self.steps}. "
                 f"The largest feature is {float(clips.abs().max()):.3g}; plain SGD needs values near 1. "
                 "Set head.standardize=true, or a smaller head.learning_rate."
             )
@@ -133,7 +124,13 @@ class Classifier(pl.LightningModule):
             metrics["validation/loss"] = float(functional.cross_entropy(logits, labels))
             metrics["validation/accuracy"] = float((logits.argmax(1) == labels).double().mean())
         for logger in self.loggers:
-            logger.log_metrics(metrics, self.global_step)
+            logger.log_metrics(metrics, self.steps)
+
+    def _step(self) -> Step:
+        layers = list(self.layers.stack)
+        if len(layers) == 1:
+            return LinearStep(cast(nn.Linear, layers[0]), self.learning_rate)
+        return AutogradStep(self.layers, cast(LightningOptimizer, self.optimizers()).optimizer)
 
 
 @dataclass(frozen=True)
@@ -218,7 +215,6 @@ def train_layers(
             # otherwise Lightning looks for a cluster's variables and joins its tasks into one fit
             plugins=[LightningEnvironment()],
             logger=BorrowedLogger(lender) if lender is not None else False,
-            max_steps=trainer.max_steps,
             max_epochs=1,
             val_check_interval=1,
             log_every_n_steps=1,

@@ -13,10 +13,11 @@ from safetensors.numpy import load, save
 from torch.nn import functional
 
 from src.errors import UserError
-from src.head import Examples, load_head, resolve_standardize, training
+from src.head import Examples, load_head, resolve_standardize
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.linear import Linear
 from src.head.network import Scaling
+from src.head.steps import AutogradStep, LinearStep
 
 HEAD = Linear(learning_rate=0.01, weight_std=0.001, standardize=False)
 TRAIN = clouds([30, 5, 60])
@@ -69,6 +70,21 @@ def test_lightning_changes_no_bit_of_the_same_operations():
     fitted = fit(seed=4)
     assert np.array_equal(fitted.weights[0], layer.weight.detach().numpy())
     assert np.array_equal(fitted.biases[0], layer.bias.detach().numpy())
+
+
+@pytest.mark.parametrize(("features", "classes", "batch"), [(1280, 4, 100), (2048, 10, 100), (124, 50, 32), (5, 2, 1)])
+def test_the_step_written_out_changes_no_bit_of_autograd(features, classes, batch):
+    rng = np.random.default_rng(features)
+    ours, plain = torch.nn.Linear(features, classes), torch.nn.Linear(features, classes)
+    plain.load_state_dict(ours.state_dict())
+    autograd = AutogradStep(plain, torch.optim.SGD(plain.parameters(), lr=0.03))
+    written = LinearStep(ours, 0.03)
+    for _ in range(20):
+        clips = torch.from_numpy(rng.standard_normal((batch, features), dtype=np.float32))
+        labels = torch.from_numpy(rng.integers(0, classes, batch))
+        assert torch.equal(written(clips, labels), autograd(clips, labels))
+    assert torch.equal(ours.weight, plain.weight)
+    assert torch.equal(ours.bias, plain.bias)
 
 
 def test_it_learns():
@@ -268,13 +284,13 @@ def test_ctrl_c_leaves_the_fit_as_ctrl_c_and_can_be_pressed_again():
 def test_a_signal_does_not_wait_for_the_end_of_the_block(monkeypatch, number, error):
     steps = []
 
-    def interrupted_step(*args):
+    def interrupted_step(self, *args):
         steps.append(args)
         if len(steps) == 3:
             os.kill(os.getpid(), number)
         return torch.zeros(())
 
-    monkeypatch.setattr(training, "step", interrupted_step)
+    monkeypatch.setattr(LinearStep, "__call__", interrupted_step)
     with pytest.raises(error):
         fit()
     assert len(steps) == 3
