@@ -45,16 +45,20 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
     paths = build("paths", settings["paths"], Paths)
     head = resolve_standardize(cast(Head, build("head", settings["head"], object)), standardize(settings["backbone"]))
     settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
+    split, trainer = build("split", settings["split"], Split), build("trainer", settings["trainer"], Trainer)
+    threads, seed = workers(settings["workers"]), whole("seed", settings["seed"])
+    settled = settle(settings["backbone"], Path(paths.weights), decision)
     return Experiment(
         dataset=dataset,
         head=head,
-        split=build("split", settings["split"], Split),
-        trainer=build("trainer", settings["trainer"], Trainer),
+        split=split,
+        trainer=trainer,
         paths=paths,
-        workers=workers(settings["workers"]),
-        seed=whole("seed", settings["seed"]),
+        workers=threads,
+        seed=seed,
         settings=settings,
-        recipe=recipe(settings, decision),  # last: weights are loaded once everything else is in order
+        settled=settled,
+        recipe=recipe({**settings, "backbone": settled}, decision),  # last: weights are loaded once all is in order
     )
 
 
@@ -78,14 +82,13 @@ def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
     """
     from pydantic import TypeAdapter, ValidationError
 
-    module, _, name = str(settings["_target_"]).rpartition(".")
-    target = getattr(importlib.import_module(module), name)
+    target = described(settings)
     values = {key: value for key, value in settings.items() if key not in ("_target_", "standardize_features")}
     fields = {field.name: field.type for field in dataclasses.fields(target)}
     if set(values) != set(fields):
         raise UserError(
             f"{group}: unknown settings {sorted(set(values) - set(fields))}, missing "
-            f"{sorted(set(fields) - set(values))}; {name} takes {', '.join(sorted(fields))}"
+            f"{sorted(set(fields) - set(values))}; {target.__name__} takes {', '.join(sorted(fields))}"
         )
     for key, value in values.items():
         if isinstance(value, bool) and bool not in (fields[key], *get_args(fields[key])):
@@ -95,6 +98,12 @@ def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
     except ValidationError as error:
         told = "; ".join(_told(group, cast(Mapping[str, Any], e)) for e in error.errors())
         raise UserError(f"{told}. See `python -m src.train --help`") from error
+
+
+def described(settings: Mapping[str, Any]) -> Any:
+    """The class that a group's `_target_` names."""
+    module, _, name = str(settings["_target_"]).rpartition(".")
+    return getattr(importlib.import_module(module), name)
 
 
 def _told(group: str, error: Mapping[str, Any]) -> str:
@@ -181,10 +190,21 @@ def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads
     Args:
         weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
     """
+    chosen = build("backbone", settle(settings, weights, decision), object)
+    return _loaded(chosen, weights, threads)
+
+
+def settle(settings: Mapping[str, Any], weights: Path, decision: Path) -> dict[str, Any]:
+    """Settings of a backbone, checked; of the one that `auto` came to, where it is `auto`.
+
+    Args:
+        weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
+    """
     chosen: Any = build("backbone", settings, object)
     if isinstance(chosen, Auto):
         chosen = chosen.settle(_decided(chosen.weights, weights, decision))
-    return _loaded(chosen, weights, threads)
+    kind = type(chosen)
+    return {"_target_": f"{kind.__module__}.{kind.__qualname__}", **dataclasses.asdict(chosen)}
 
 
 @cache

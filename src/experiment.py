@@ -10,12 +10,13 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.features import digest_of
-from src.head import Head, Trainer
+from src.head import FittedHead, Head, Trainer
 from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
 from src.recipe import Recipe
 from src.results import log_results
 from src.tracking import Run, RunRecord, Store, flat
+from src.trained.card import Card
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -42,7 +43,7 @@ class Experiment:
 
     Attributes:
         workers: threads that extract features. seed: of the head. settings: the whole configuration as plain values,
-            as it is stored with the run.
+            as it is stored with the run. settled: the backbone's settings as they were loaded, `auto` decided.
     """
 
     dataset: DatasetSettings
@@ -54,6 +55,7 @@ class Experiment:
     workers: int
     seed: int
     settings: dict[str, Any]
+    settled: dict[str, Any]
 
     def identity(self, data: str) -> str:
         """Hash of everything that determines the result; neither where it runs nor how it logs.
@@ -146,7 +148,19 @@ def _fit_and_test(experiment: Experiment, material: Material, run: Run) -> tuple
         logger=run.lightning_logger(),
     )
     seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
-    return log_results(run, material, head, seconds, experiment.settings), seconds
+    return log_results(run, material, head, seconds, experiment.settings, _card(experiment, material, head)), seconds
+
+
+def _card(experiment: Experiment, material: Material, head: FittedHead) -> Card:
+    durations = [facts.duration for facts in material.extraction.facts]
+    return Card.of(
+        experiment.recipe.key(),
+        experiment.settled,
+        material.dataset.classes,
+        head.kind,
+        trained=[durations[i] for i in material.where("train")],
+        every=durations,
+    )
 
 
 def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:

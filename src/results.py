@@ -18,17 +18,23 @@ from src.head import FittedHead
 from src.material import Material
 from src.report.confusion import draw_confusion
 from src.tracking import Run
+from src.trained.card import CARD, Card
 
 PREDICTIONS = "predictions.csv"
 
 
 def log_results(
-    run: Run, material: Material, head: FittedHead, seconds: Mapping[str, float], settings: Mapping[str, Any]
+    run: Run,
+    material: Material,
+    head: FittedHead,
+    seconds: Mapping[str, float],
+    settings: Mapping[str, Any],
+    card: Card,
 ) -> float:
     """Test the head and store everything; the test accuracy (0..1) is returned.
 
     Args:
-        seconds: per stage. settings: the resolved configuration.
+        seconds: per stage. settings: the resolved configuration. card: what it takes to use the model again.
     """
     probabilities = head.probabilities(material.extraction.features)
     classes, tested = material.dataset.classes, material.where("test")
@@ -36,6 +42,7 @@ def log_results(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")
+        (folder / CARD).write_text(card.text(), "utf8")
         (folder / PREDICTIONS).write_text(predictions(material, probabilities), "utf8")
         (folder / "notes.json").write_text(json.dumps(material.notes, indent=1, ensure_ascii=False), "utf8")
         head_card = {"kind": head.kind, "classes": list(classes), "warnings": list(head.warnings)}

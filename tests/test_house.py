@@ -32,6 +32,7 @@ ORDER = (
     "material",
     "database",
     "tracking",
+    "trained",
     # What a run and a terminal show: plain tables and pictures of plain values.
     "report.table",
     "report.confusion",
@@ -44,6 +45,7 @@ ORDER = (
     "launching",
     "console",
     "configure",
+    "using",
     "audit",
     "report",
     "helping",
@@ -67,10 +69,10 @@ ONLY = {
     "mirdata": ("data.published",),
     "soundfile": ("data", "readying", "audit"),
     "torchaudio": ("data.audio", "spectrogram"),
-    "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "ledger.cells", "report.asked"),
+    "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
-        *ENTRY_POINTS, "configure", "helping", "sweeping", "job", "viewing", "readying", "auditing", "ledger.cells",
-        "report.asked",
+        *ENTRY_POINTS, "configure", "using", "helping", "sweeping", "job", "viewing", "readying", "auditing",
+        "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 

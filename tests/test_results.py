@@ -17,6 +17,7 @@ from src.head.network import FittedNetwork, Scaling
 from src.material import Material
 from src.results import log_results, predictions
 from src.tracking import Run
+from src.trained.card import Card
 
 CLASSES = ("rock, hard", 'the "blues"', "tänze")
 PARTS = ["train", "test", "test", "validation", "test"]
@@ -62,7 +63,8 @@ class Kept(Run):
 def kept(material, head):
     run = Kept()
     settings = {"seed": 0, "dataset": {"root": "Meine Tänze (1)", "keep": None}}
-    run.accuracy = log_results(run, material, head, {"fit": 1.5}, settings)
+    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    run.accuracy = log_results(run, material, head, {"fit": 1.5}, settings, card)
     return run
 
 
@@ -95,6 +97,7 @@ def test_metrics_are_of_the_test_clips_alone(kept, material, head):
 def test_files(kept, head):
     assert set(kept.files) == {
         "config.yaml", "predictions.csv", "notes.json", "head.json", "head.safetensors", "confusion.png",
+        "model.json",
     }  # fmt: skip
     assert yaml.safe_load(kept.files["config.yaml"]) == {
         "seed": 0, "dataset": {"root": "Meine Tänze (1)", "keep": None},

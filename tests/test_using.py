@@ -1,0 +1,131 @@
+"""Which finished run is meant, by its name or as the best of some, and its model on this machine."""
+
+import pytest
+
+from src import configure, using
+from src.errors import UserError
+from src.tracking import RunRecord, Store
+
+
+@pytest.fixture
+def asked(bench, compose):
+    """`asked(words)`: the configuration of a command that uses a run, on the bench's runs."""
+
+    def composed(*words):
+        places = [f"paths.{key}='{bench.folder / key}'" for key in ("data", "cache", "weights")]
+        runs = [f"paths.tracking='{bench.tracking}'", f"tracking.experiment={bench.experiment}"]
+        from omegaconf import open_dict
+
+        cfg = compose(["audio=x", *places, *runs, *words], "predict", hydra=True)
+        with open_dict(cfg.hydra.overrides):
+            cfg.hydra.overrides.task = list(words)
+        return cfg
+
+    return composed
+
+
+def record(number, validation=None, **tags) -> RunRecord:
+    metrics = {} if validation is None else {"validation/accuracy": validation, "test/accuracy": 1 - validation}
+    known = {"dataset": "composer", "preprocess": "normalized", "backbone": "pixels", "head": "linear", **tags}
+    params = {"head.learning_rate": "0.01", "backbone._target_": "src.backbone.pixels.Pixels"}
+    if known["backbone"] == "efficientnet_lite0":
+        params["backbone._target_"] = "src.backbone.auto.Auto"
+    return RunRecord(f"{number:032x}", "r", "FINISHED", float(number), 1.0, known, params, metrics, "")
+
+
+@pytest.fixture
+def runs(monkeypatch):
+    """`runs(records)`: what the store has."""
+
+    def has(*records):
+        monkeypatch.setattr(Store, "runs", lambda self, words="": sorted(records, key=lambda r: -r.started))
+        monkeypatch.setattr(Store, "get", lambda self, run_id: next((r for r in records if r.run_id == run_id), None))
+        monkeypatch.setattr(using, "store", lambda cfg: Store.__new__(Store))
+        monkeypatch.setattr(Store, "experiment", "x", raising=False)
+
+    return has
+
+
+def test_the_best_is_by_validation_and_the_newest_of_equals(runs, asked):
+    runs(record(1, 0.9), record(2, 0.9), record(3, 0.5), record(4), record(5, 1.0, dataset="genre"))
+    assert using.find_run(asked("run=best", "dataset=composer")).started == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        (["preprocess=unprocessed"], 2), (["head=smo"], 3), (["backbone=marsyas"], 4), (["backbone=auto"], 5),
+        (["backbone=efficientnet_lite0"], 5), (["spectrogram=waveform"], 6), (["seed=7"], 7), (["origin=rendered"], 8),
+        (["split=kfold"], 9), (["head=linear", "head.learning_rate=0.01", "seed=7"], 7), (["backbone=pixels"], 12),
+    ],
+)  # fmt: skip
+def test_choices_leave_runs_out(runs, asked, words, number):
+    runs(
+        record(2, 0.1, preprocess="unprocessed"), record(3, 0.1, head="smo"), record(4, 0.1, backbone="marsyas"),
+        record(5, 0.1, backbone="efficientnet_lite0"), record(6, 0.1, spectrogram="waveformpicture"),
+        record(7, 0.1, seed="7"), record(8, 0.1, origin="rendered"), record(9, 0.1, split="kfold"), record(12, 0.9),
+    )  # fmt: skip
+    assert using.find_run(asked("run=best", "dataset=composer", *words)).started == number
+
+
+def test_nobody_fits(runs, asked):
+    runs(record(1, 0.9), record(2, 0.5, dataset="genre"), record(3, dataset="vocalist"))
+    with pytest.raises(UserError, match=r"run=best: runs of several datasets fit \(composer, genre\)"):
+        using.find_run(asked("run=best"))
+    with pytest.raises(UserError, match=r"of 0 finished runs with dataset=ballroom, there is none"):
+        using.find_run(asked("run=best", "dataset=ballroom"))
+    with pytest.raises(UserError, match=r"of 1 finished runs .* none of them has a validation accuracy"):
+        using.find_run(asked("run=best", "dataset=vocalist"))
+    with pytest.raises(UserError, match=r"with dataset=composer head=linear head\.learning_rate=0\.5, there is none"):
+        using.find_run(asked("run=best", "dataset=composer", "head=linear", "head.learning_rate=0.5"))
+
+
+def test_a_run_is_named_by_its_beginning(runs, asked):
+    one, other = record(0xA << 124), record(0xAB << 120)
+    runs(one, other)
+    assert using.find_run(asked(f"run={one.run_id}")) is one
+    assert using.find_run(asked("run=ab")) is other
+    with pytest.raises(UserError, match="run=a: 2 runs begin like this"):
+        using.find_run(asked("run=a"))
+    with pytest.raises(UserError, match="run=c: no run of the experiment 'x' begins like this"):
+        using.find_run(asked("run=c"))
+    with pytest.raises(UserError, match=r"run=ab: it has its own settings; leave head=smo out"):
+        using.find_run(asked("run=ab", "head=smo"))
+
+
+def test_a_folder_without_runs_is_told_and_left_as_it_is(asked, tmp_path):
+    with pytest.raises(UserError, match=r"mlflow\.db: no such database of runs.*paths\.tracking=FOLDER"):
+        using.find_run(asked("run=best", f"paths.tracking='{tmp_path / 'elsewhere'}'"))
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_real_run_is_found_and_opened_where_it_is_used(bench, write_clips, asked):
+    write_clips(bench.folder / "sounds", ["high", "low"], 10)
+    outcome = bench.run("dataset=folder", f"dataset.root='{bench.folder / 'sounds'}'")
+    for words in ([f"run={outcome.run_id}"], [f"run={outcome.run_id[:8]}"], ["run=best", "head=linear", "seed=0"]):
+        model = using.open_model(asked(*words, "workers=1"))
+        assert (model.run.run_id, model.classes) == (outcome.run_id, ("high", "low"))
+    with pytest.raises(UserError, match=r"weights_file=w\.safetensors: the run's backbone has no weights"):
+        using.open_model(asked(f"run={outcome.run_id}", "weights_file=w.safetensors"))
+    with pytest.raises(UserError, match="exact: got"):
+        using.open_model(asked(f"run={outcome.run_id}", "exact=1"))
+
+
+def test_weights_that_moved_are_named(bench, write_clips, asked, tmp_path):
+    import safetensors.torch
+
+    words = ["backbone=timm", "backbone.model=test_efficientnet", "backbone.size=32", "backbone.engine=torch"]
+    words.append("backbone.device=cpu")
+    settings = configure.plain_group(bench.config("dataset=genre", *words, "backbone.weights=random"), "backbone")
+    network = configure.backbone(settings, tmp_path, tmp_path, 1).network
+    safetensors.torch.save_file(
+        {k: v.contiguous() for k, v in network.module.state_dict().items()}, tmp_path / "a.safetensors"
+    )
+    write_clips(bench.folder / "sounds", ["high", "low"], 10)
+    weights = f"backbone.weights='{tmp_path / 'a.safetensors'}'"
+    outcome = bench.run("dataset=folder", f"dataset.root='{bench.folder / 'sounds'}'", *words, weights)
+    (tmp_path / "a.safetensors").rename(tmp_path / "b.safetensors")
+    configure._loaded.cache_clear()
+    with pytest.raises(UserError, match=r"no file .*a\.safetensors"):
+        using.open_model(asked(f"run={outcome.run_id}"))
+    using.open_model(asked(f"run={outcome.run_id}", f"weights_file='{tmp_path / 'b.safetensors'}'"))
