@@ -48,6 +48,8 @@ ORDER = (
     "using",
     "audit",
     "report",
+    "explanation",
+    "mistakes",
     "helping",
     "entry",
     "sweeping",

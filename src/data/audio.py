@@ -108,7 +108,7 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
     if not np.isfinite(samples).all():
         raise UnreadableAudio(f"{path}: holds samples that are not numbers (NaN or infinity)")
     waveform = Waveform(np.ascontiguousarray(samples), rate)
-    return _resampled(waveform, window.sample_rate), _facts(waveform, codec, frames / rate)
+    return resampled(waveform, window.sample_rate), _facts(waveform, codec, frames / rate)
 
 
 def _opened(path: Path) -> soundfile.SoundFile:
@@ -151,7 +151,8 @@ def _facts(waveform: Waveform, codec: str, file_duration: float) -> Facts:
     )
 
 
-def _resampled(waveform: Waveform, rate: int | None) -> Waveform:
+def resampled(waveform: Waveform, rate: int | None) -> Waveform:
+    """The same sound at another rate in Hz; None: as it is."""
     if rate is None or rate == waveform.sample_rate:
         return waveform
     import torch

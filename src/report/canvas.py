@@ -4,7 +4,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from src.spectrogram import Spectrogram
 
@@ -63,6 +63,19 @@ def draw_spectrogram(
     else:
         axes.set_yticks([])
         axes.set_ylabel("bands", fontsize=9)
+
+
+def hertz_axis(axes: "Axes", centres: Float64[np.ndarray, " rows"]) -> None:
+    """Ticks at octaves on the upright axis of a picture whose rows have these centres in Hz, falling."""
+    rows = len(centres)
+    marks: dict[float, float] = {}
+    for hz in reversed(_HERTZ):
+        row = float(np.interp(-hz, -centres, np.arange(rows)))
+        far = all(abs(row - other) >= rows / 16 for other in marks.values())
+        if centres[-1] <= hz <= centres[0] and far:
+            marks[hz] = row
+    axes.set_yticks(list(marks.values()), [_hertz(hz) for hz in marks])
+    axes.set_ylabel("Hz", fontsize=9)
 
 
 def _hertz(hz: float) -> str:
