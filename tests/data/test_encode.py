@@ -26,5 +26,5 @@ def test_an_mp3_is_one_channel_at_a_rate_that_mpeg_has(rate, written, gain):
     assert found.ndim == 1
     assert len(found) / written == pytest.approx(2, abs=0.06)  # padded to whole frames of 1152 samples
     middle = found[written // 2 : written]
-    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(min(gain, 1.0), rel=0.05)  # lossy: within half a decibel
+    assert np.sqrt(2 * np.mean(middle**2)) == pytest.approx(min(gain, 1.0), rel=0.12)  # lossy: within a decibel
     assert len(content) < 40_000
