@@ -1,10 +1,13 @@
 """From clips to a feature matrix: what the cache lacks is computed by every core and kept batch by batch."""
 
 import logging
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 _BATCH = 32
 _BATCH_SECONDS = 5.0
+# Clips prepared while the backbone is loaded, which takes a second or two; about a megabyte each.
+_AHEAD = 64
 
 
 @dataclass
@@ -98,6 +103,8 @@ class _Job:
         self.computed = 0
         self._seen: set[str] = set()
         self._bare: dict[str, Row] = {}
+        self._loading, self._loaded = threading.Lock(), threading.Event()
+        self._ahead: deque[tuple[str, np.ndarray]] = deque()
 
     def facts(self, digest: str) -> Facts:
         """Facts of a clip whose features are known."""
@@ -181,10 +188,13 @@ class _Job:
     def _results(self, clips: Iterable[tuple[str, Clip]], workers: int) -> Iterator[tuple[str, Row | None]]:
         """Each clip's digest and features (None: unusable) as they are ready, a bounded number in flight."""
         size = self.recipe.backbone.batch_size
+        if size == 1:
+            yield from self._single(clips, workers)
+            return
         prepared: list[tuple[str, np.ndarray]] = []
-        for digest, value in _in_flight(lambda item: self._one(*item), clips, workers, max(4 * workers, size)):
-            if value is None or size == 1:
-                yield digest, value
+        for digest, value in _in_flight(lambda item: self._prepared(*item), clips, workers, max(4 * workers, size)):
+            if value is None:
+                yield digest, None
                 continue
             prepared.append((digest, value))
             if len(prepared) == size:
@@ -192,7 +202,37 @@ class _Job:
                 prepared = []
         yield from self._embedded(prepared)
 
-    def _one(self, digest: str, clip: Clip) -> tuple[str, np.ndarray | None]:
+    def _single(self, clips: Iterable[tuple[str, Clip]], workers: int) -> Iterator[tuple[str, Row | None]]:
+        """As `_results`, each clip by one worker; while the first one loads the backbone, the others prepare ahead."""
+
+        def tasks() -> Iterator[Callable[[], tuple[str, Row | None] | None]]:
+            for clip in clips:
+                while self._ahead and self._loaded.is_set():
+                    yield partial(self._embedded_one, *self._ahead.popleft())
+                yield partial(self._one, *clip)
+
+        for result in _in_flight(lambda task: task(), tasks(), workers, 4 * workers):
+            if result is not None:
+                yield result
+        left = [self._ahead.popleft() for _ in range(len(self._ahead))]
+        yield from _in_flight(lambda each: self._embedded_one(*each), left, workers, 4 * workers)
+
+    def _one(self, digest: str, clip: Clip) -> tuple[str, Row | None] | None:
+        """A clip's features; None: it is only prepared, and waits for the backbone."""
+        digest, value = self._prepared(digest, clip)
+        if value is None:
+            return digest, None
+        if self._loaded.is_set() or len(self._ahead) >= _AHEAD:
+            return self._embedded_one(digest, value)
+        if not self._loading.acquire(blocking=False):
+            self._ahead.append((digest, value))
+            return None
+        try:
+            return self._embedded_one(digest, value)
+        finally:
+            self._loaded.set()
+
+    def _prepared(self, digest: str, clip: Clip) -> tuple[str, np.ndarray | None]:
         try:
             value, facts = self.recipe.prepare(clip.path, self.timer)
         except UnreadableAudio as error:
@@ -200,7 +240,10 @@ class _Job:
             self.bad[digest] = f"same content as {clip.path}, which cannot be used"
             return digest, None
         self.index.record(digest, self.recipe.window, facts)
-        return self._embedded([(digest, value)])[0] if self.recipe.backbone.batch_size == 1 else (digest, value)
+        return digest, value
+
+    def _embedded_one(self, digest: str, value: np.ndarray) -> tuple[str, Row]:
+        return self._embedded([(digest, value)])[0]
 
     def _embedded(self, prepared: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
         if not prepared:

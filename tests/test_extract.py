@@ -147,3 +147,41 @@ def test_short_and_silent_clips_are_clips(place):
     found = place(recipe(window=window, levels=[-20.0, 0.0]))
     assert [facts.warnings(window) for facts in found.facts[:3]] == [["silent"], ["short"], []]
     assert np.isfinite(found.features).all()
+
+
+class Slow(Toy):
+    """A backbone that is loaded by its first clip, and is done with that once `until` clips are prepared."""
+
+    def __init__(self, until, patience):
+        super().__init__()
+        self.until, self.patience = until, patience
+        self.prepared, self.when_loaded = 0, None
+        self.go_on = threading.Event()
+
+    def prepare(self, source, /):
+        self.prepared += 1
+        if self.prepared >= self.until:
+            self.go_on.set()
+        return super().prepare(source)
+
+    def embed(self, inputs):
+        self.go_on.wait(self.patience)
+        if self.when_loaded is None:
+            self.when_loaded = self.prepared
+        return super().embed(inputs)
+
+
+def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
+    slow = Slow(until=10, patience=10)
+    found = place(recipe(slow), workers=2)
+    assert slow.when_loaded == 10  # had both workers waited for it, two clips would have been prepared
+    assert slow.embedded == [1] * 10
+    place.cache = tmp_path / "plain"
+    assert found.features.tobytes() == place(workers=1).features.tobytes()
+
+
+def test_a_bounded_number_of_clips_waits_for_the_backbone(place, monkeypatch):
+    monkeypatch.setattr("src.extract._AHEAD", 3)
+    slow = Slow(until=10, patience=0.3)
+    assert len(place(recipe(slow), workers=2).clips) == 10
+    assert slow.when_loaded == 5  # one that loads it, three, and one that the second worker holds
