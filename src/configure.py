@@ -25,6 +25,7 @@ from src.preprocess import Preprocess
 from src.recipe import Drawing, Recipe
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
+from src.transfer import Transfer
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
     head = resolve_standardize(cast(Head, build("head", settings["head"], object)), standardize(settings["backbone"]))
     settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
     split, trainer = build("split", settings["split"], Split), build("trainer", settings["trainer"], Trainer)
+    transfer = cast(Transfer, build("transfer", settings["transfer"], object))
     threads, seed = workers(settings["workers"]), whole("seed", settings["seed"])
     settled = settle(settings["backbone"], Path(paths.weights), decision)
     return Experiment(
@@ -53,6 +55,7 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
         head=head,
         split=split,
         trainer=trainer,
+        transfer=transfer,
         paths=paths,
         workers=threads,
         seed=seed,

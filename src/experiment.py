@@ -1,11 +1,13 @@
 """One experiment, from a dataset's name to a finished MLflow run."""
 
+import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from src import provenance
+from src.contents import Contents
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
@@ -17,6 +19,7 @@ from src.recipe import Recipe
 from src.results import log_results
 from src.tracking import Run, RunRecord, Store, flat
 from src.trained.card import Card
+from src.transfer import FineTune, Transfer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -51,6 +54,7 @@ class Experiment:
     head: Head
     split: Split
     trainer: Trainer
+    transfer: Transfer
     paths: Paths
     workers: int
     seed: int
@@ -85,6 +89,8 @@ class Experiment:
             "trainer": steps if self.head.name in _STEPPED else {},
             "seed": self.seed,
         }
+        if tuning := self.transfer.key():  # what was known before it could be chosen keeps its identity
+            parts["transfer"] = {**tuning, "threads": self.trainer.threads}
         return digest_of(parts)
 
 
@@ -120,6 +126,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     Raises:
         UserError: data or settings do not allow it; a run already begun is FAILED with the reason.
     """
+    _check(experiment)
     paths = experiment.paths
     place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
     contents = list_clips(experiment.dataset, place)
@@ -132,12 +139,36 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
         with job.run(name, tags) as run:
             run.log(params=flat(experiment.settings))
             material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
-            accuracy, seconds = _fit_and_test(experiment, material, run)
+            learned = _fit(experiment, material, run)
+            if isinstance(experiment.transfer, FineTune):
+                learned = _fine_tuned(experiment, contents, learned, place, run)
+            material = learned.material
+            seconds = {**material.extraction.seconds, **learned.seconds}
+            card = _card(experiment, learned)
+            accuracy = log_results(run, material, learned.head, seconds, experiment.settings, card)
     return Outcome(run.run_id, accuracy, len(material.where("test")), seconds, tags)
 
 
-def _fit_and_test(experiment: Experiment, material: Material, run: Run) -> tuple[float, dict[str, float]]:
-    """Test accuracy in 0..1, and seconds per stage."""
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    """A head, the features it was fitted to, and what made them; seconds per stage of learning."""
+
+    recipe: Recipe
+    material: Material
+    head: FittedHead
+    seconds: dict[str, float]
+
+
+def _check(experiment: Experiment) -> None:
+    """Refuse what cannot be trained before a run begins."""
+    if isinstance(experiment.transfer, FineTune):
+        from src.transfer.tuning import tunable  # here: torch and Lightning take seconds
+
+        tunable(experiment.recipe.backbone)
+
+
+def _fit(experiment: Experiment, material: Material, run: Run) -> _Learned:
+    """The head fitted to frozen features."""
     start = time.perf_counter()
     head = experiment.head.fit(
         material.examples("train"),
@@ -145,20 +176,41 @@ def _fit_and_test(experiment: Experiment, material: Material, run: Run) -> tuple
         classes=len(material.dataset.classes),
         seed=experiment.seed,
         trainer=experiment.trainer,
-        logger=run.lightning_logger(),
+        # where the network is trained next, the curve is that of its training
+        logger=None if isinstance(experiment.transfer, FineTune) else run.lightning_logger(),
     )
-    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
-    return log_results(run, material, head, seconds, experiment.settings, _card(experiment, material, head)), seconds
+    return _Learned(experiment.recipe, material, head, {"fit": time.perf_counter() - start})
 
 
-def _card(experiment: Experiment, material: Material, head: FittedHead) -> Card:
-    durations = [facts.duration for facts in material.extraction.facts]
+def _fine_tuned(experiment: Experiment, contents: Contents, begun: _Learned, place: Place, run: Run) -> _Learned:
+    """The network trained with the head, whose weights the run stores, and its features of every clip."""
+    from src.head.validation import log_validation
+    from src.transfer.tuning import finetune, save
+
+    start, settings, logger = time.perf_counter(), experiment.transfer, run.lightning_logger()
+    assert isinstance(settings, FineTune)  # noqa: S101
+    tuned = finetune(
+        settings, begun.recipe, begun.material, begun.head,
+        seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
+    )  # fmt: skip
+    seconds = {**begun.seconds, "finetune": time.perf_counter() - start}
+    with tempfile.TemporaryDirectory() as folder:
+        save(tuned, Path(folder))
+        run.artifacts(Path(folder))
+    recipe = replace(begun.recipe, backbone=tuned.network)
+    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
+    log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
+    return _Learned(recipe, material, tuned.head, seconds)
+
+
+def _card(experiment: Experiment, learned: _Learned) -> Card:
+    durations = [facts.duration for facts in learned.material.extraction.facts]
     return Card.of(
-        experiment.recipe.key(),
+        learned.recipe.key(),
         experiment.settled,
-        material.dataset.classes,
-        head.kind,
-        trained=[durations[i] for i in material.where("train")],
+        learned.material.dataset.classes,
+        learned.head.kind,
+        trained=[durations[i] for i in learned.material.where("train")],
         every=durations,
     )
 
@@ -174,6 +226,7 @@ def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
         "weights": backbone.weights,
         "head": experiment.head.name,
         "split": experiment.split.name,
+        "transfer": experiment.transfer.name,
         "seed": str(experiment.seed),
         "origin": dataset.origin,
         "provenance": dataset.provenance,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RESULT = "result.json"
-_CHANGES_NO_FEATURES = ("seed", "head", "split", "trainer", "tracking")
+_CHANGES_NO_FEATURES = ("seed", "head", "split", "trainer", "transfer", "tracking")
 # Seconds on two cores, until this machine's own are known.
 _FIRST_GUESS = {"job": 6.0, "features": 40.0}
 

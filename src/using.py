@@ -12,6 +12,7 @@ from src import configure
 from src.data import folder
 from src.errors import UserError
 from src.recipe import Recipe
+from src.report.naming import transfer_of
 from src.tracking import RunRecord, Store, as_params
 from src.trained.loading import load
 from src.trained.model import TrainedModel
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 BEST = "best"
 VALIDATION = "validation/accuracy"
-_GROUPS = ("dataset", "preprocess", "spectrogram", "backbone", "head", "split")
+_GROUPS = ("dataset", "preprocess", "spectrogram", "backbone", "head", "split", "transfer")
 _FULL_LENGTH = 32
 
 
@@ -138,6 +139,8 @@ def _fits(run: RunRecord, asked: Mapping[str, str]) -> bool:
             fits = run.params.get(key) == value
         elif key == "backbone" and value == "src.backbone.auto":
             fits = run.params.get("backbone._target_", "").startswith(value)
+        elif key == "transfer":
+            fits = transfer_of(run.tags) == value
         else:
             fits = run.tags.get(key) == value
         if not fits:

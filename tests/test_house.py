@@ -30,6 +30,7 @@ ORDER = (
     "evaluation",
     "head",
     "material",
+    "transfer",
     "database",
     "tracking",
     "trained",
@@ -63,9 +64,9 @@ ENTRY_POINTS = ("train", "show", "prepare", "cache", "prefetch", "sweep", "serve
 # The only modules, by the start of their name, that may import a library.
 ONLY = {
     "mlflow": ("tracking", "database", "ledger"),
-    "pytorch_lightning": ("head", "tracking"),
+    "pytorch_lightning": ("head", "transfer", "tracking"),
     "lightning": (),
-    "lightning_fabric": ("head",),
+    "lightning_fabric": ("head", "transfer"),
     "timm": ("backbone",),
     "openvino": ("backbone",),
     "mirdata": ("data.published",),

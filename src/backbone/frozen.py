@@ -1,5 +1,6 @@
 """A frozen vision network at work; implements the Backbone protocol."""
 
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
@@ -13,7 +14,7 @@ from src.backbone import JSON
 from src.backbone.engine import Engine, choose
 from src.backbone.network import Network, build
 from src.backbone.squash import scaled, squash
-from src.backbone.state import LITE0
+from src.backbone.state import LITE0, State, digest, fit
 from src.backbone.vision import Vision
 from src.errors import UserError
 
@@ -29,15 +30,21 @@ class FrozenNetwork:
 
     input: Literal["picture"] = "picture"
 
-    def __init__(self, settings: Vision, weights_dir: Path | None, workers: int) -> None:
+    def __init__(
+        self, settings: Vision, weights_dir: Path | None, workers: int, network: Network | None = None
+    ) -> None:
         """Build the network and choose its engine.
+
+        Args:
+            network: where it is built already: the settings' architecture with other weights.
 
         Raises:
             UserError: see `Vision.load`.
         """
         architecture = settings.model.split(".", maxsplit=1)[0]
         self.name = "efficientnet_lite0" if architecture == LITE0 else architecture
-        self.network = build(settings.model, settings.weights, settings.weights_seed, weights_dir)
+        self._again = settings, weights_dir, workers
+        self.network = network or build(settings.model, settings.weights, settings.weights_seed, weights_dir)
         self.weights = self.network.weights
         self._size = settings.size or self.network.card.size
         self._mean, self._deviation = self._scaling(settings.scaling)
@@ -57,6 +64,42 @@ class FrozenNetwork:
         }
         self._start = partial(kind, self.network.module, self._size, settings.precision, workers)
         self._lock = Lock()
+
+    def copy(self) -> Network:
+        """The network as it was built: another one, that may be trained."""
+        settings, weights_dir, _ = self._again
+        return build(settings.model, settings.weights, settings.weights_seed, weights_dir)
+
+    def tuned(self, state: State, began_with: str = "") -> "FrozenNetwork":
+        """This network with the weights of a trained copy; frozen again, everything else the same.
+
+        Args:
+            began_with: weights that the training started from, in words; empty: this network's.
+
+        Raises:
+            UserError: they belong to another network.
+        """
+        fresh, model = self.copy(), self._again[0].model
+        fit(fresh.module, state, fresh.card.classifiers, where="the fine-tuned network", model=model)
+        found = digest(fresh.module)
+        told = f"{began_with or fresh.weights}, fine-tuned {found[:8]}"
+        return FrozenNetwork(*self._again, replace(fresh, weights=told, digest=found))
+
+    def pixels(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> UInt8[np.ndarray, "channels size size"]:
+        """The squashed picture in whole grey levels, one channel or three: far fewer bytes than `prepare` gives."""
+        small = squash(picture, self._size, self._size, antialias=self._antialias)
+        rounded: UInt8[np.ndarray, "channels size size"] = np.rint(small).astype(np.uint8)
+        return rounded
+
+    @property
+    def pixels_key(self) -> dict[str, int]:
+        """What determines `pixels` besides the picture."""
+        return {"size": self._size, "antialias": int(self._antialias)}
+
+    @property
+    def scaling(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of each channel, of values from 0 to 255."""
+        return self._mean, self._deviation
 
     def prepare(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> Float32[np.ndarray, "3 size size"]:
         """Squash a picture, (rows, columns) or (rows, columns, 3), to the network's input."""

@@ -210,7 +210,7 @@ def train_layers(
     module = Classifier(layers, train, learning_rate=learning_rate)
     with quiet(), threads(trainer.threads), honest_signals():
         lightning = pl.Trainer(
-            accelerator=_device(trainer.accelerator),
+            accelerator=device(trainer.accelerator),
             devices=1,
             # otherwise Lightning looks for a cluster's variables and joins its tasks into one fit
             plugins=[LightningEnvironment()],
@@ -226,7 +226,12 @@ def train_layers(
         lightning.fit(module, Blocks(draws, trainer), Whole(validation))
 
 
-def _device(accelerator: str) -> str:
+def device(accelerator: str) -> str:
+    """Lightning's name of the device that `trainer.accelerator` means.
+
+    Raises:
+        UserError: it is not there.
+    """
     cuda = torch.cuda.is_available()
     if accelerator == "gpu" and not cuda:
         raise UserError("trainer.accelerator=gpu, but torch finds no CUDA device. Set trainer.accelerator=auto or cpu.")

@@ -2,7 +2,18 @@
 
 from collections.abc import Mapping
 
-CELL = ("dataset", "preprocess", "spectrogram", "backbone", "weights", "head", "split", "origin")
+CELL = ("dataset", "preprocess", "spectrogram", "backbone", "weights", "head", "transfer", "split", "origin")
+_FROZEN = "frozen"
+
+
+def cell_of(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Values of the tags that make a cell; runs that do not say how much of the network learned trained the head."""
+    return tuple(transfer_of(tags) if tag == "transfer" else tags[tag] for tag in CELL)
+
+
+def transfer_of(tags: Mapping[str, str]) -> str:
+    """What of the network was trained: `frozen` is nothing."""
+    return tags.get("transfer", _FROZEN)
 
 
 def backbone_of(tags: Mapping[str, str]) -> str:
@@ -16,7 +27,8 @@ def backbone_of(tags: Mapping[str, str]) -> str:
 def made_by(tags: Mapping[str, str]) -> str:
     """Picture, backbone with its weights, head and split, for a person."""
     picture = "" if tags["spectrogram"] == "none" else f"{tags['spectrogram']}, "
-    return f"{picture}{tags['backbone']} ({tags['weights']}), {tags['head']}, split {tags['split']}"
+    tuned = "" if transfer_of(tags) == _FROZEN else f", {transfer_of(tags)}"
+    return f"{picture}{tags['backbone']} ({tags['weights']}), {tags['head']}{tuned}, split {tags['split']}"
 
 
 def one_line(words: str) -> str:

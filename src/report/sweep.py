@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from src.evaluation.intervals import wilson
-from src.report.naming import CELL, made_by
+from src.report.naming import CELL, cell_of, made_by
 from src.report.table import text_table
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def comparison(results: "Sequence[JobResult]") -> str:
     for result in results:
         if result.outcome:
             settings = tuple(word for word in result.overrides if not word.startswith("seed="))
-            cells[tuple(result.outcome["tags"][tag] for tag in CELL), settings].append(result.outcome)
+            cells[cell_of(result.outcome["tags"]), settings].append(result.outcome)
     alike = Counter(tags for tags, _ in cells)
     common = set.intersection(*(set(settings) for _, settings in cells))
     rows = []

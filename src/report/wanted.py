@@ -17,6 +17,7 @@ _STAND_IN = ("clips_per_class", "render_seed")
 _STEPS = ("max_steps", "batch_size", "threads")
 _SPLIT = {"hash": ("name",), "kfold": ("name", "seed", "folds", "fold")}
 _AUTO, _VISION = "src.backbone.auto.Auto", "src.backbone.vision.Vision"
+_FROZEN = "src.transfer.Frozen"
 _WHOLE = re.compile(r"(\d+)\.0\b")
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {
@@ -120,10 +121,14 @@ def described(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, s
         data.append("root")
     kept = {f"dataset.{key}" for key in data} | {"preprocess.levels_dbfs"}
     kept |= {f"split.{key}" for key in _SPLIT.get(params.get("split.name", ""), ("name", "seed"))}
-    if tags.get("head") in _STEPPED:
+    tuned = params.get("transfer._target_", _FROZEN) != _FROZEN
+    if tags.get("head") in _STEPPED or tuned:
         kept |= {f"trainer.{key}" for key in _STEPS}
-    groups = ("head.", "dataset.relabel.", *(("spectrogram.",) if pictured else ()))
+    groups = (
+        "head.", "dataset.relabel.", *(("spectrogram.",) if pictured else ()), *(("transfer.",) if tuned else ())
+    )  # fmt: skip
     found = {key: value for key, value in params.items() if key in kept or key.startswith(groups)}
+    found.pop("transfer.validate_every", None)
     return {key: _same_number(value) for key, value in (found | _backbone(params, tags)).items()}
 
 

@@ -16,6 +16,7 @@ from src.recipe import Recipe
 from src.tracking import RunRecord, Store
 from src.trained.card import CARD, Card, differences
 from src.trained.model import TrainedModel
+from src.transfer import NETWORK, is_tuned
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,13 @@ class Parts:
 
     Attributes:
         settings: the run's resolved configuration. head: arrays of the fitted head.
+        network: content of the fine-tuned network's file; None: the run has none of its own.
     """
 
     settings: dict[str, Any]
     card: Card
     head: dict[str, np.ndarray]
+    network: bytes | None = None
 
     @classmethod
     def read(cls, read: Callable[[str], bytes]) -> "Parts":
@@ -51,7 +54,8 @@ class Parts:
             head = dict(safetensors.numpy.load(read(HEAD)))
         except safetensors.SafetensorError as error:
             raise UserError(f"{HEAD}: damaged ({error})") from error
-        return cls(yaml.safe_load(read(CONFIG)), card, head)
+        settings = yaml.safe_load(read(CONFIG))
+        return cls(settings, card, head, read(NETWORK) if is_tuned(settings) else None)
 
 
 def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> TrainedModel:
@@ -84,7 +88,14 @@ def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> T
 def assemble(run: RunRecord, parts: Parts, build: Build, *, exact: bool = True) -> TrainedModel:
     """The model of stored parts; see `load`."""
     card = parts.card
-    recipe = build({**parts.settings, "backbone": dict(card.backbone)})
+    if parts.network is None:
+        recipe = build({**parts.settings, "backbone": dict(card.backbone)})
+    else:
+        from src.transfer.tuning import restored
+
+        # the weights that the tuning began with are not needed, and may not be at hand
+        recipe = build({**parts.settings, "backbone": {**card.backbone, "weights": "random"}})
+        recipe = restored(recipe, parts.network, run.tags.get("weights", ""))
     _check(run, differences(card.features, recipe.key()), exact=exact)
     return TrainedModel(run, recipe, load_head(card.head, parts.head), card.classes, parts.settings, card)
 

@@ -21,6 +21,7 @@ GROUPS = (
     "head",
     "split",
     "trainer",
+    "transfer",
     "tracking",
     "paths",
     "experiment",
@@ -129,7 +130,9 @@ def test_every_value_an_experiment_sweeps_composes(built, compose, name):
         built([f"experiment={name}", *chosen])
 
 
-@pytest.mark.parametrize("name", ["dataset", "preprocess", "spectrogram", "backbone", "head", "split", "trainer"])
+@pytest.mark.parametrize(
+    "name", ["dataset", "preprocess", "spectrogram", "backbone", "head", "split", "trainer", "transfer"]
+)
 def test_every_value_is_explained_in_its_file(name):
     for path in (CONF / name).glob("*.yaml"):
         text = path.read_text()

@@ -1,0 +1,99 @@
+"""How much of the network learns the new domain: nothing but the head, or some or all of it (paper, section 7)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from src.errors import UserError
+
+ALL = "all"
+NETWORK = "network.safetensors"
+"""Artifact of a run that holds its fine-tuned network."""
+BATCH_NORMS = ("fixed", "updated")
+
+
+@runtime_checkable
+class Transfer(Protocol):
+    """What of the network is trained (conf/transfer)."""
+
+    @property
+    def name(self) -> str:
+        """Short text for tables."""
+        ...
+
+    def key(self) -> dict[str, Any]:
+        """What determines a result; empty where the network stays as it is."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The network stays as it is."""
+
+    name: ClassVar[str] = "frozen"
+
+    def key(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class FineTune:
+    """The network, or its last blocks, trained together with the head that was fitted to its frozen features.
+
+    Plain AdamW; the learning rates rise over the first `warmup` of the steps and fall to 0 along a half cosine. Batches
+    are drawn as the head's are, a class first. Dropout and stochastic depth stay off, float32 throughout; the weights
+    after the last step are kept.
+
+    Attributes:
+        blocks: how many of the network's last blocks are trained, as timm groups its layers (stages, mostly); `all`.
+        steps: optimiser steps. batch_size: draws a step.
+        learning_rate: highest, of the network. head_learning_rate: highest, of the head.
+        weight_decay: of both, apart from biases and normalisations.
+        warmup: share of the steps.
+        batch_norm: means and deviations of batch normalisation in the blocks trained: `fixed`: they stay those the
+            network came with; `updated`: each batch's own are used and followed. Blocks not trained keep theirs.
+        validate_every: steps between two points of the validation curve; changes no result.
+    """
+
+    blocks: int | str
+    steps: int
+    batch_size: int
+    learning_rate: float
+    head_learning_rate: float
+    weight_decay: float
+    warmup: float
+    batch_norm: str
+    validate_every: int
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.blocks, int) and self.blocks >= 1
+        _require(whole or self.blocks == ALL, "blocks", self.blocks, "all, or how many of the last blocks (1 or more)")
+        for key in ("steps", "batch_size", "validate_every"):
+            _require(getattr(self, key) >= 1, key, getattr(self, key), "a whole number of at least 1")
+        _require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a number above 0, like 0.0003")
+        wanted = "0 (the head stays as fitted) or more, like 0.001"
+        _require(self.head_learning_rate >= 0, "head_learning_rate", self.head_learning_rate, wanted)
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
+        _require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of the steps, from 0 to below 1")
+        _require(self.batch_norm in BATCH_NORMS, "batch_norm", self.batch_norm, f"one of {', '.join(BATCH_NORMS)}")
+
+    @property
+    def name(self) -> str:
+        """With what is trained, like `finetune all` or `finetune last 2`."""
+        return "finetune all" if self.blocks == ALL else f"finetune last {self.blocks}"
+
+    def key(self) -> dict[str, Any]:
+        """Every setting but how often the curve has a point."""
+        return {name: value for name, value in asdict(self).items() if name != "validate_every"}
+
+
+def _require(good: bool, key: str, got: object, wanted: str) -> None:
+    if not good:
+        raise UserError(f"transfer.{key}: got {got!r}; expected {wanted}")
+
+
+def is_tuned(settings: Mapping[str, Any]) -> bool:
+    """Whether a run of this configuration has a network of its own; those that do not say have none."""
+    target = settings.get("transfer", {}).get("_target_", "")
+    return str(target).rpartition(".")[2] == FineTune.__name__
