@@ -58,8 +58,22 @@ ORDER = (
     "viewing",
     "auditing",
     "readying",
+    "explaining",
+    "exhibiting",
 )
-ENTRY_POINTS = ("train", "show", "prepare", "cache", "prefetch", "sweep", "server", "predict", "report.__main__")
+ENTRY_POINTS = (
+    "train",
+    "show",
+    "prepare",
+    "cache",
+    "prefetch",
+    "sweep",
+    "server",
+    "predict",
+    "explain",
+    "gallery",
+    "report.__main__",
+)
 
 # The only modules, by the start of their name, that may import a library.
 ONLY = {
@@ -75,7 +89,7 @@ ONLY = {
     "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
         *ENTRY_POINTS, "configure", "using", "helping", "sweeping", "job", "viewing", "readying", "auditing",
-        "ledger.cells", "report.asked",
+        "explaining", "exhibiting", "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 

@@ -1,0 +1,22 @@
+"""What one decision rests on, to see and to hear: `python -m src.explain run=RUN_ID audio=FILE out=FOLDER`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from src import entry, sweeping
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="explain")
+def main(cfg: DictConfig) -> None:
+    """One file."""
+    sweeping.run_single(cfg, _explain)
+
+
+def _explain(cfg: DictConfig) -> None:
+    from src.explaining import explain_file
+
+    explain_file(cfg)
+
+
+if __name__ == "__main__":
+    entry.launch(main, sweeping.finish)
