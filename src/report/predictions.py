@@ -22,6 +22,7 @@ class Predictions:
         ids: names of the clips. groups: None where unknown. parts: `train`, `validation` or `test`.
         labels, predicted: names of classes. classes: in the order of the classifier's outputs.
         duration: seconds; rms: full scale is 1, as recorded; nan where the run did not say.
+        probabilities: of each clip and class.
     """
 
     ids: tuple[str, ...]
@@ -32,6 +33,7 @@ class Predictions:
     classes: tuple[str, ...]
     duration: Float64[np.ndarray, " clips"]
     rms: Float64[np.ndarray, " clips"]
+    probabilities: Float64[np.ndarray, "clips classes"]
 
     def where(self, part: str) -> Int64[np.ndarray, " chosen"]:
         """Positions of one part's clips."""
@@ -62,13 +64,15 @@ def read_predictions(content: bytes, run_id: str) -> Predictions:
     def numbers(name: str) -> Float64[np.ndarray, " clips"]:
         return np.array(column(name) if name in header else [np.nan] * len(rows), dtype=np.float64)
 
+    named = [name for name in header if name.startswith(_FIRST_CLASS)]
     return Predictions(
         ids=column("clip"),
         groups=tuple(group or None for group in column("group")),
         parts=column("part"),
         labels=column("label"),
         predicted=column("predicted"),
-        classes=tuple(name.removeprefix(_FIRST_CLASS) for name in header if name.startswith(_FIRST_CLASS)),
+        classes=tuple(name.removeprefix(_FIRST_CLASS) for name in named),
         duration=numbers("duration"),
         rms=numbers("rms"),
+        probabilities=np.array([[float(row[name]) for name in named] for row in rows], dtype=np.float64),
     )

@@ -1,0 +1,1 @@
+"""What a finished run gets wrong, as a page to look at and listen to."""
