@@ -9,7 +9,7 @@ REPORTS := table1 table2 table3 table4 followup claims controls variance compare
   figure1 figure2 figure3 figure4 figure5 figure6 figure7
 DATASETS := genre,short_genre,instrument,vocalist,composer,ballroom,nsynth_family,nsynth_instrument,nsynth_organ,timing_timbre
 
-.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak check ui server clean
+.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak check bench bench-scale ui server clean
 
 help: ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(REPORTS\)):.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/; s/^\$$\(REPORTS\)/table1.../' | expand -t 14
@@ -49,6 +49,12 @@ check: setup ## lint, format and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+bench: setup ## measure every promise of speed beside its alternative: reports/bench.md (a quarter of an hour, idle machine)
+	$(PY) -m benchmarks.bench
+
+bench-scale: setup ## cost against clips, seeds and workers: reports/bench-scale.png (SIZE=quick: a minute)
+	$(PY) -m benchmarks.scale $(SIZE)
 
 ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)
 	MLFLOW_DISABLE_TELEMETRY=true .venv/bin/mlflow ui --host 127.0.0.1 --port $(PORT) \

@@ -1,26 +1,24 @@
 """How much Lightning costs: a fit of the linear head against the same steps in a plain loop.
 
-Run from the repository root: `python -m benchmarks.head [rounds]`. Prints one JSON object; times are medians over
-interleaved rounds of 8000 steps of 100 draws from 1000 clips of 2048 features in 10 classes, on one CPU thread. Where
-other programs share the CPU, its own seconds are the fairer of the two clocks.
+    python -m benchmarks.head
+
+8000 steps of 100 draws from 1000 clips of 2048 features in 10 classes, on one CPU thread, in turns.
 """
 
-import json
 import statistics
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn import functional
 
+from benchmarks.measuring import Row, deliver, in_turns, seconds
 from src.head import Examples, Trainer
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.linear import Linear
 
 CLASSES, CLIPS, FEATURES = 10, 1000, 2048
+ROUNDS = 5
 TRAINER = Trainer(max_steps=8000, batch_size=100, validate_every=400, accelerator="cpu", threads=1, progress_bar=False)
 
 
@@ -63,32 +61,36 @@ def one_step(train: Examples) -> np.ndarray:
     return lightning(train, replace(TRAINER, max_steps=1))
 
 
-def timed(run: Callable[[Examples], np.ndarray], train: Examples) -> tuple[float, float, np.ndarray]:
-    """Seconds by the clock, seconds of CPU, and the result."""
-    clock, cpu = time.perf_counter(), time.process_time()
-    result = run(train)
-    return time.perf_counter() - clock, time.process_time() - cpu, result
-
-
-def main(rounds: int) -> dict[str, float | bool]:
-    """Median seconds, the fit's in loops, and whether the final weights are the same bits."""
+def main() -> None:
+    """Rows: the fit against the loop, and whether the weights are the same bits."""
     torch.set_num_threads(1)
     train = clips()
-    lightning(train)  # imports
-    runs = [[timed(run, train) for run in (plain, lightning, one_step)] for _ in range(rounds)]
-    loop, fit, fixed = (statistics.median(run[kind][0] for run in runs) for kind in range(3))
-    loop_cpu, fit_cpu = (statistics.median(run[kind][1] for run in runs) for kind in range(2))
-    return {
-        "plain loop s": loop,
-        "Lightning fit s": fit,
-        "ratio": fit / loop,
-        "plain loop CPU s": loop_cpu,
-        "Lightning fit CPU s": fit_cpu,
-        "CPU ratio": fit_cpu / loop_cpu,
-        "one step s": fixed,
-        "same weights": all(np.array_equal(run[0][2], run[1][2]) for run in runs),
-    }
+    weights: dict[str, np.ndarray] = {}
+    calls = (
+        lambda: weights.update(loop=plain(train)),
+        lambda: weights.update(fit=lightning(train)),
+        lambda: one_step(train),
+    )
+    loop, fit, fixed = in_turns(calls, ROUNDS)
+    same = np.array_equal(weights["loop"], weights["fit"])
+    # processor time, which is what one thread takes on an idle core
+    taken, other = statistics.median(fit.cpu), statistics.median(loop.cpu)
+    deliver(
+        [
+            Row(
+                f"a seed's fit in Lightning, {TRAINER.max_steps} steps, as a share of a plain torch loop's time",
+                seconds(other),
+                f"{seconds(taken)}, of which {seconds(statistics.median(fixed.cpu))} whatever the steps",
+                taken / other,
+                "x",
+                "<=",
+                1.5,
+                f"{FEATURES} features, {CLASSES} classes, one thread, CPU time, median of {ROUNDS}",
+            ),
+            Row("final weights: share of equal bits", "plain loop", "fit", float(same), "", ">=", 1, "all compared"),
+        ]
+    )
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)) + "\n")
+    main()

@@ -1,0 +1,80 @@
+"""The project's commands as a person types them, timed from outside, in a place of their own."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import ROOT
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a sweep: its seconds, those of its parts, when it ended (seconds since 1970), and its accuracy."""
+
+    seconds: float
+    parts: dict[str, float]
+    ended: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended well: seconds by the clock, its largest resident memory in GB, what it wrote."""
+
+    seconds: float
+    memory: float
+    output: str
+
+
+def run(*words: str) -> Done:
+    """`python WORDS` from the repository's root.
+
+    Raises:
+        SystemExit: it failed; what it wrote is told.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    output = process.stdout.read() if process.stdout else ""
+    _, status, used = os.wait4(process.pid, 0)
+    if status != 0:
+        sys.exit(f"{' '.join(words)}\n{output[-3000:]}\nended with status {os.waitstatus_to_exitcode(status)}")
+    return Done(time.perf_counter() - start, _gigabytes(used), output)
+
+
+def _gigabytes(used: resource.struct_rusage) -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return used.ru_maxrss * unit / 1e9
+
+
+def settings(audio: Path, place: Path) -> list[str]:
+    """Options of a folder's dataset whose cache and runs are in `place`."""
+    return [
+        "dataset=folder",
+        f"dataset.root={audio}",
+        "split=stratified",
+        "backbone=efficientnet_lite0",
+        f"paths.cache={place / 'cache'}",
+        f"paths.tracking={place / 'runs'}",
+        f"paths.data={place / 'data'}",
+        "progress=false",
+    ]
+
+
+def jobs(place: Path) -> list[Job]:
+    """The jobs of the newest sweep in a place, in their order."""
+    folder = max((place / "runs/jobs").iterdir(), key=lambda path: path.name)
+    found: list[tuple[int, Job]] = []
+    for path in folder.glob("*/result.json"):
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        outcome = content["outcome"]
+        job = Job(content["seconds"], outcome["seconds"], path.stat().st_mtime, outcome["accuracy"])
+        found.append((content["number"], job))
+    return [job for _, job in sorted(found, key=lambda each: each[0])]

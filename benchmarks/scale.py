@@ -1,0 +1,141 @@
+"""Cost against the number of clips, of seeds and of workers, as a figure, with the exponents that fit.
+
+    make bench-scale                 # 100 to 5,000 clips; about ten minutes on two idle cores
+    python -m benchmarks.scale quick
+
+Clips of 4 s at 16 kHz. `cold` is extraction within a process that has everything imported and the network loaded,
+`warm` the same once features are cached. The exponent is the slope of a line through the logarithms, for clips from 500
+on.
+"""
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.audio import render
+from benchmarks.commands import jobs, run, settings
+from benchmarks.measuring import ROOT, cores
+
+SECONDS, RATE = 4, 16000
+Curve = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured: numbers of clips, of seeds (of 1000 steps, on `clips_of_seeds` clips), and of workers."""
+
+    clips: tuple[int, ...]
+    seeds: tuple[int, ...]
+    workers: tuple[int, ...]
+    clips_of_seeds: int
+    clips_of_workers: int
+
+
+WHOLE = Sizes((100, 200, 500, 1000, 2000, 5000), (1, 2, 5, 10, 20), (1, 2, 4), 500, 1000)
+QUICK = Sizes((50, 100, 200), (1, 2, 4), (1, 2), 50, 100)
+
+
+def _extract(audio: Path, place: Path, workers: int) -> tuple[float, float]:
+    """Seconds cold and warm, in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_extract_here, (audio, place, workers))
+
+
+def _extract_here(audio: Path, place: Path, workers: int) -> tuple[float, float]:
+    from benchmarks.extraction import prepared
+
+    with tempfile.TemporaryDirectory() as name:
+        prepared(render(Path(name), 8, SECONDS, RATE), Path(name), workers)()
+    found = []
+    for _ in range(2):
+        work = prepared(audio, place, workers)
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return found[0], found[1]
+
+
+def measured(sizes: Sizes) -> dict[str, Curve]:
+    """Seconds by curve and size."""
+    curves: dict[str, Curve] = {name: {} for name in ("cold", "warm", "seeds", "workers")}
+    for clips in sizes.clips:
+        with tempfile.TemporaryDirectory() as name:
+            audio = render(Path(name), clips, SECONDS, RATE)
+            curves["cold"][clips], curves["warm"][clips] = _extract(audio, Path(name) / "place", cores())
+    with tempfile.TemporaryDirectory() as name:
+        audio = render(Path(name), sizes.clips_of_seeds, SECONDS, RATE)
+        options = [*settings(audio, Path(name)), "trainer=quick"]
+        run("-m", "src.prefetch", *options)
+        run("-m", "src.train", "-m", *options, f"seed={','.join(map(str, range(max(sizes.seeds))))}")
+        ended = [job.ended for job in jobs(Path(name))]
+        first = jobs(Path(name))[0].seconds
+        curves["seeds"] = {seeds: first + ended[seeds - 1] - ended[0] for seeds in sizes.seeds}
+    with tempfile.TemporaryDirectory() as name:
+        audio = render(Path(name), sizes.clips_of_workers, SECONDS, RATE)
+        for workers in sizes.workers:
+            curves["workers"][workers] = _extract(audio, Path(name) / str(workers), workers)[0]
+    return curves
+
+
+def exponent(curve: Curve, least: float = 0) -> float:
+    """The slope of log seconds over log size, for sizes from `least` on."""
+    points = {size: seconds for size, seconds in curve.items() if size >= least}
+    points = points if len(points) > 1 else curve
+    return float(np.polyfit(np.log(list(points)), np.log(list(points.values())), 1)[0])
+
+
+def _draw(axes: Axes, curve: Curve, label: str, least: float = 0) -> None:
+    axes.loglog(list(curve), list(curve.values()), "o-", label=f"{label}, exponent {exponent(curve, least):.2f}")
+
+
+def draw(curves: dict[str, Curve], sizes: Sizes, path: Path) -> None:
+    """The figure: clips, seeds, workers."""
+    mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+    figure = Figure((11, 3.6), layout="constrained")
+    clips, seeds, workers = figure.subplots(1, 3)
+    least = sizes.clips[len(sizes.clips) // 3]
+    _draw(clips, curves["cold"], "cold", least)
+    _draw(clips, curves["warm"], "warm (features cached)", least)
+    _draw(seeds, curves["seeds"], "a sweep, features cached")
+    _draw(workers, curves["workers"], "extraction, cold")
+    for axes, title, label in (
+        (clips, f"Extraction of clips of {SECONDS} s at {RATE // 1000} kHz, {cores()} workers", "clips"),
+        (seeds, f"Jobs of 1000 steps, {sizes.clips_of_seeds} clips", "seeds"),
+        (workers, f"{sizes.clips_of_workers} clips, {cores()} cores", "workers (threads)"),
+    ):
+        axes.set(title=title, xlabel=label, ylabel="seconds")
+        axes.title.set_fontsize(9)
+        axes.grid(visible=True, which="both", alpha=0.2)
+        axes.legend(frameon=False)
+    for axes, ticks in ((clips, sizes.clips), (seeds, sizes.seeds), (workers, sizes.workers)):
+        axes.set_xticks(list(ticks), [f"{tick:,}" for tick in ticks])
+        axes.minorticks_off()
+    workers.set_ylim(bottom=min(curves["workers"].values()) / 2, top=max(curves["workers"].values()) * 2)
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Measure, draw, and write what was measured beside the figure."""
+    sizes = QUICK if "quick" in sys.argv[1:] else WHOLE
+    curves = measured(sizes)
+    reports = ROOT / "reports"
+    reports.mkdir(exist_ok=True)
+    draw(curves, sizes, reports / "bench-scale.png")
+    (reports / "bench-scale.json").write_text(json.dumps(curves, indent=1), "utf8")
+    for name, curve in curves.items():
+        shown = ", ".join(f"{size}: {seconds:.3g} s" for size, seconds in curve.items())
+        sys.stdout.write(f"{name} (exponent {exponent(curve):.2f}): {shown}\n")
+    sys.stdout.write("reports/bench-scale.png\n")
+
+
+if __name__ == "__main__":
+    main()
