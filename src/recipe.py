@@ -61,14 +61,17 @@ class Recipe:
             key |= {"mono": self.drawing.mono, "spectrogram": described}
         return key
 
-    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
+    def prepare(self, path: Path, timer: "Timer", window: Window | None = None) -> tuple[np.ndarray, Facts]:
         """One clip up to the backbone's input; every stage's seconds go to `timer`.
+
+        Args:
+            window: another part of the file than the recipe's own.
 
         Raises:
             UnreadableAudio: as `decode`.
         """
         with timer("decode"):
-            waveform, facts = decode(path, self.window)
+            waveform, facts = decode(path, window or self.window)
         with timer("picture"):
             if self.backbone.input == "waveform":
                 return self.backbone.prepare(self.drawing.preprocess(waveform)), facts

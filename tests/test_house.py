@@ -34,6 +34,7 @@ ORDER = (
     "database",
     "tracking",
     "trained",
+    "prediction",
     # What a run and a terminal show: plain tables and pictures of plain values.
     "report.table",
     "report.confusion",
@@ -47,6 +48,7 @@ ORDER = (
     "console",
     "configure",
     "using",
+    "classifying",
     "audit",
     "report",
     "explanation",
@@ -88,8 +90,8 @@ ONLY = {
     "torchaudio": ("data.audio", "spectrogram"),
     "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
-        *ENTRY_POINTS, "configure", "using", "helping", "sweeping", "job", "viewing", "readying", "auditing",
-        "explaining", "exhibiting", "ledger.cells", "report.asked",
+        *ENTRY_POINTS, "configure", "using", "classifying", "helping", "sweeping", "job", "viewing", "readying",
+        "auditing", "explaining", "exhibiting", "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 

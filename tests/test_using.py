@@ -13,7 +13,7 @@ def asked(bench, compose):
 
     def composed(*words):
         places = [f"paths.{key}='{bench.folder / key}'" for key in ("data", "cache", "weights")]
-        runs = [f"paths.tracking='{bench.tracking}'", f"tracking.experiment={bench.experiment}"]
+        runs = [f"paths.tracking='{bench.tracking}'", f"tracking.experiment='{bench.experiment}'"]
         from omegaconf import open_dict
 
         cfg = compose(["audio=x", *places, *runs, *words], "predict", hydra=True)

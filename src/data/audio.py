@@ -95,6 +95,7 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
             first = round(window.start * rate)
             wanted = frames if window.duration is None else round(window.duration * rate)
             wanted = max(min(wanted, frames - first), 0)
+            _check_size(path, wanted, file)
             file.seek(min(first, frames))
             samples = file.read(wanted, dtype="float32", always_2d=True).T
     except (soundfile.LibsndfileError, OSError) as error:
@@ -109,6 +110,22 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
         raise UnreadableAudio(f"{path}: holds samples that are not numbers (NaN or infinity)")
     waveform = Waveform(np.ascontiguousarray(samples), rate)
     return resampled(waveform, window.sample_rate), _facts(waveform, codec, frames / rate)
+
+
+def seconds(path: Path) -> float:
+    """How long a file lasts, by its header.
+
+    Raises:
+        UnreadableAudio: the file cannot be opened, is empty, or its header promises more than the file holds.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableAudio(f"{path}: an empty file")
+        with _opened(path) as file:
+            _check_header(path, file)
+            return float(file.frames / file.samplerate)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UnreadableAudio(f"{path}: not readable as audio ({_reason(error)})") from error
 
 
 def _opened(path: Path) -> soundfile.SoundFile:
@@ -130,9 +147,12 @@ def _check_header(path: Path, file: soundfile.SoundFile) -> None:
             raise UnreadableAudio(f"{path}: truncated, its header promises {claimed} bytes of samples, it holds {held}")
     if file.frames == _UNKNOWN_FRAMES:
         raise UnreadableAudio(f"{path}: its header does not say how long it is; write it again from its samples")
-    if file.frames * file.channels * 4 > _LONGEST_BYTES:
+
+
+def _check_size(path: Path, frames: int, file: soundfile.SoundFile) -> None:
+    if frames * file.channels * 4 > _LONGEST_BYTES:
         raise UnreadableAudio(
-            f"{path}: its header claims {file.frames / file.samplerate / 3600:.1f} hours, too long to be decoded whole"
+            f"{path}: its header claims {frames / file.samplerate / 3600:.1f} hours, too long to be decoded whole"
         )
 
 

@@ -58,7 +58,7 @@ def scan(folder: Path, label: str, group_pattern: str | None) -> tuple[list[Clip
     """
     clips, others = [], []
     heading = unicodedata.normalize("NFC", folder.name)
-    for path in sorted(_files(folder)):
+    for path in sorted(files(folder)):
         if path.suffix.lower() not in EXTENSIONS:
             others.append(path)
             continue
@@ -68,16 +68,17 @@ def scan(folder: Path, label: str, group_pattern: str | None) -> tuple[list[Clip
     return clips, others
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files(folder: Path) -> Iterator[Path]:
+    """Every file in a folder and below but hidden ones; links are followed, each real folder once."""
     seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
+    for here, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(here)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(here, name) for name in files if not name.startswith("."))
+        yield from (Path(here, name) for name in names if not name.startswith("."))
 
 
 def _group(path: str, pattern: str | None) -> str | None:

@@ -1,0 +1,150 @@
+"""New audio through a finished run: which files, how they are cut, where the answers go."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src import configure, using
+from src.console import progress_bar
+from src.data import folder, sources
+from src.data.audio import EXTENSIONS
+from src.data.dataset import DatasetSettings
+from src.errors import UserError
+from src.prediction.course import predictions
+from src.prediction.cutting import Cutting
+from src.prediction.scored import Failure
+from src.prediction.writing import Writer, writer
+from src.recipe import Timer
+from src.trained.model import TrainedModel
+
+log = logging.getLogger(__name__)
+
+
+def predict(cfg: DictConfig) -> None:
+    """Write what the model says of `cfg.audio`.
+
+    Raises:
+        UserError: no such run or model, nothing to read, or some files could not be used (after the others were).
+    """
+    files = listed(Path(str(cfg.audio)))
+    out = None if cfg.out is None else Path(str(cfg.out))
+    start, window = (None if cfg[key] is None else _seconds(key, cfg[key]) for key in ("start", "window"))
+    model = using.open_model(cfg)
+    written = writer(_format(cfg.output, out), model.classes)
+    cutting = _cutting(cfg, model, start, window)
+    with _opened(out) as put:
+        failed = _write(files, model, cutting, written, put, configure.workers(cfg.workers), _shown(cfg, out))
+    if failed:
+        raise UserError(f"{failed} of {len(files)} files could not be used; see above")
+
+
+def listed(audio: Path) -> list[Path]:
+    """The file, or the audio files in a folder and below, sorted.
+
+    Raises:
+        UserError: it is not there, or holds no audio.
+    """
+    if audio.is_file():
+        return [audio]
+    if not audio.is_dir():
+        raise UserError(f"audio={audio}: no such file or folder")
+    found = sorted(path for path in folder.files(audio) if path.suffix.lower() in EXTENSIONS)
+    if not found:
+        raise UserError(f"audio={audio}: no audio files in it; expected {', '.join(EXTENSIONS)}")
+    return found
+
+
+def _cutting(
+    cfg: DictConfig, model: TrainedModel, start: float | None, window: float | None
+) -> Callable[[Path], Cutting]:
+    """How each file is cut: those of the run's own dataset from its own first second on."""
+    plain = Cutting.of(model.recipe.window, model.card, start=start, window=window)
+    trained = configure.build("dataset", model.settings["dataset"], DatasetSettings)
+    if start is not None or not trained.start:
+        return lambda _: plain
+    own = plain.after(trained.start)
+    data, name = Path(str(cfg.paths.data)), trained.base or trained.title
+    places = [Path(trained.root), sources.published_folder(data, name), sources.rendered_folder(data, trained)]
+    homes = {place.resolve() for place in places}
+    return lambda path: own if homes & set(path.resolve().parents) else plain
+
+
+def _write(
+    files: list[Path],
+    model: TrainedModel,
+    cutting: Callable[[Path], Cutting],
+    written: Writer,
+    put: Callable[[str], None],
+    workers: int,
+    tell: Callable[[int, int], None],
+) -> int:
+    """Rows of each file as they come; the number of files that could not be used."""
+    failed, silent, windows, begun = 0, [], 0, time.perf_counter()
+    put(written.head())
+    try:
+        found = predictions(files, model, cutting, workers=workers, timer=Timer())
+        for done, one in enumerate(found, start=1):
+            if isinstance(one, Failure):
+                failed += 1
+                log.error("%s", one.reason)
+            else:
+                silent += [one.path] if one.overall.silent else []
+                windows += len(one.windows)
+                put(written.rows(one))
+            tell(done, len(files))
+    finally:
+        put(written.foot())
+    if silent:
+        log.warning("%d files are silent, e.g. %s: their labels say nothing", len(silent), silent[0])
+    spent = time.perf_counter() - begun
+    log.info("%d files, %d windows in %.1f s; run %s", len(files) - failed, windows, spent, model.run.run_id)
+    return failed
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[Callable[[str], None]]:
+    """What writes a piece of text at once: to the file, or to standard output."""
+    if out is None:
+        yield _writing(sys.stdout)
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        stream = out.open("w", encoding="utf8", newline="")
+    except OSError as error:
+        raise UserError(f"out={out}: cannot be written ({error.strerror})") from error
+    with stream:
+        yield _writing(stream)
+
+
+def _writing(stream: Any) -> Callable[[str], None]:
+    def put(text: str) -> None:
+        stream.write(text)
+        stream.flush()
+
+    return put
+
+
+def _format(output: object, out: Path | None) -> str:
+    """As asked for, or as the file's name ends, or a table."""
+    if output is not None:
+        return str(output)
+    ending = "" if out is None else out.suffix.lower().removeprefix(".")
+    return ending if ending in ("csv", "json") else "table"
+
+
+def _shown(cfg: DictConfig, out: Path | None) -> Callable[[int, int], None]:
+    """A bar, unless rows go to the same terminal."""
+    wanted = configure.truth("progress", cfg.progress) and (out is not None or not sys.stdout.isatty())
+    return progress_bar("predict") if wanted else lambda *_: None
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{name}={value}: expected seconds")
+    return float(value)

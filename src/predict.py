@@ -1,0 +1,26 @@
+"""New audio through a finished run: `python -m src.predict run=RUN_ID audio=FILE_OR_FOLDER`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from src import entry, sweeping
+from src.errors import UserError
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="predict")
+def main(cfg: DictConfig) -> None:
+    """One action."""
+    sweeping.run_single(cfg, _act)
+
+
+def _act(cfg: DictConfig) -> None:
+    if cfg.action == "predict":
+        from src.classifying import predict
+
+        predict(cfg)
+    else:
+        raise UserError(f"action={cfg.action}: expected predict or register")
+
+
+if __name__ == "__main__":
+    entry.launch(main, sweeping.finish)

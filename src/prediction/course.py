@@ -1,0 +1,113 @@
+"""Files in, predictions out, in the order of the files: many are under way at once, few are held."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from src.data.audio import Facts, UnreadableAudio, Window, seconds
+from src.prediction.cutting import Cutting
+from src.prediction.scored import Failure, Prediction, Scored
+from src.recipe import Timer
+from src.trained.model import TrainedModel
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A window under way, or why there is none.
+
+    Attributes:
+        file: its number. value: the backbone's input, then the probabilities.
+    """
+
+    file: int
+    path: Path
+    window: Window | None = None
+    facts: Facts | None = None
+    value: np.ndarray | None = None
+    reason: str = ""
+
+
+def predictions(
+    files: Iterable[Path], model: TrainedModel, cutting: Callable[[Path], Cutting], *, workers: int, timer: Timer
+) -> Iterator[Prediction | Failure]:
+    """What the model says of each file; files that cannot be read are told, not raised.
+
+    Args:
+        cutting: how a file is cut. workers: threads. timer: takes seconds per stage, summed over threads.
+    """
+    size = model.recipe.backbone.batch_size
+
+    def prepared(piece: _Piece) -> _Piece:
+        if piece.window is None:
+            return piece
+        try:
+            value, facts = model.recipe.prepare(piece.path, timer, piece.window)
+        except (UnreadableAudio, MemoryError) as error:
+            return _Piece(piece.file, piece.path, reason=str(error) or f"{piece.path}: too long for this memory")
+        done = _Piece(piece.file, piece.path, piece.window, facts, value)
+        return _classified([done], model, timer)[0] if size == 1 else done
+
+    cut = in_order(lambda one: _cut(*one, cutting), enumerate(files), workers)
+    pieces = in_order(prepared, (piece for found in cut for piece in found), workers)
+    if size > 1:
+        pieces = (piece for batch in _batches(pieces, size) for piece in _classified(batch, model, timer))
+    for _, found in groupby(pieces, key=lambda piece: piece.file):
+        yield _joined(list(found))
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """Results of `work` over threads in the order of the items; a few more than `workers` are begun and not taken."""
+    pool = ThreadPoolExecutor(workers)
+    begun: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            if len(begun) >= 2 * workers:
+                yield begun.popleft().result()
+            begun.append(pool.submit(work, item))
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _batches(pieces: Iterator[_Piece], size: int) -> Iterator[list[_Piece]]:
+    while batch := list(islice(pieces, size)):
+        yield batch
+
+
+def _cut(number: int, path: Path, cutting: Callable[[Path], Cutting]) -> Iterator[_Piece]:
+    try:
+        windows = cutting(path).windows(seconds(path))
+    except UnreadableAudio as error:
+        return iter([_Piece(number, path, reason=str(error))])
+    return (_Piece(number, path, window) for window in windows)
+
+
+def _classified(pieces: list[_Piece], model: TrainedModel, timer: Timer) -> list[_Piece]:
+    """The same pieces, with probabilities in place of the backbone's inputs."""
+    inputs = [piece.value for piece in pieces if piece.value is not None]
+    with timer("model"):
+        rows = iter(model.classify(inputs))
+    return [
+        piece if piece.value is None else _Piece(piece.file, piece.path, piece.window, piece.facts, next(rows))
+        for piece in pieces
+    ]
+
+
+def _joined(pieces: list[_Piece]) -> Prediction | Failure:
+    scored = []
+    for piece in pieces:
+        if piece.window is None or piece.facts is None or piece.value is None:
+            return Failure(piece.path, piece.reason)
+        start, facts = piece.window.start, piece.facts
+        scored.append(Scored(start, start + facts.duration, piece.value, silent=facts.peak == 0))
+    return Prediction(pieces[0].path, tuple(scored))

@@ -1,0 +1,53 @@
+"""What a model says of a file, window by window and over all."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """One window.
+
+    Attributes:
+        start, end: in seconds of the file. silent: whether there is nothing but silence in it.
+    """
+
+    start: float
+    end: float
+    probabilities: Float32[np.ndarray, " classes"]
+    silent: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """One file: its windows in order, one at least."""
+
+    path: Path
+    windows: tuple[Scored, ...]
+
+    @property
+    def overall(self) -> Scored:
+        """The only window, or the mean of the probabilities of all."""
+        if len(self.windows) == 1:
+            return self.windows[0]
+        rows = np.stack([one.probabilities for one in self.windows])
+        mean: np.ndarray = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        silent = all(one.silent for one in self.windows)
+        return Scored(self.windows[0].start, self.windows[-1].end, mean, silent)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that cannot be used, and why; the reason names it."""
+
+    path: Path
+    reason: str
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be written anywhere, whatever bytes it is made of."""
+    return os.fsencode(path).decode("utf8", "backslashreplace")

@@ -1,0 +1,117 @@
+"""Files through a model: their order, what is under way at once, and files that cannot be read."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from toy import Toy, recipe
+
+from src.data.audio import Window
+from src.head.network import FittedNetwork, Scaling
+from src.prediction.course import in_order, predictions
+from src.prediction.cutting import Cutting
+from src.prediction.scored import Failure
+from src.recipe import Timer
+from src.tracking import RunRecord
+from src.trained.card import Card
+from src.trained.model import TrainedModel
+
+CUTTING = Cutting(first=0.0, length=1.0, whole=None, sample_rate=None)
+
+
+def model_of(backbone) -> TrainedModel:
+    weight, none = np.array([[1, 0], [0, 1], [1, 1]], np.float32), np.zeros(3, np.float32)
+    head = FittedNetwork("linear", Scaling(np.zeros(2, np.float32), np.ones(2, np.float32)), (weight,), (none,))
+    run = RunRecord("r", "r", "FINISHED", 0.0, 0.0, {}, {}, {}, "")
+    card = Card({}, {}, ("a", "b", "c"), "linear", 1.0, 1.0)
+    return TrainedModel(run, recipe(backbone, window=Window(0.0, 1.0, None)), head, card.classes, {}, card)
+
+
+@pytest.fixture
+def files(tmp_path, tone):
+    """Files of 1, 2, 3, 1, 2... seconds, each of another loudness; the third is no audio."""
+    paths = []
+    for i in range(9):
+        paths.append(tmp_path / f"{i}.wav")
+        soundfile.write(paths[-1], tone(seconds=1.0 + i % 3, amplitude=0.9 / (i + 1)), 8000)
+    paths[2].write_bytes(b"no audio at all")
+    return paths
+
+
+def alone(model: TrainedModel, path: Path, start: float) -> np.ndarray:
+    value, _ = model.recipe.prepare(path, Timer(), Window(start, 1.0, None))
+    return model.classify([value])[0]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 64])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_window_has_its_own_probabilities_in_the_order_of_the_files(files, batch, workers):
+    backbone = Toy(batch_size=batch)
+    model = model_of(backbone)
+    found = list(predictions(files, model, lambda _: CUTTING, workers=workers, timer=Timer()))
+    assert [one.path for one in found] == files
+    assert isinstance(found[2], Failure)
+    assert "2.wav: not readable as audio" in found[2].reason
+    del found[2]
+    assert [len(one.windows) for one in found] == [1, 2, 1, 2, 3, 1, 2, 3]
+    for one in found:
+        rows = [alone(model, one.path, float(k)) for k in range(len(one.windows))]
+        assert [w.probabilities.tobytes() for w in one.windows] == [row.tobytes() for row in rows]
+        assert [(w.start, w.end) for w in one.windows] == [(k, k + 1) for k in range(len(rows))]
+        np.testing.assert_array_equal(one.overall.probabilities, np.mean(rows, axis=0, dtype=np.float64).astype("f4"))
+        assert (one.overall.start, one.overall.end) == (0, len(rows))
+    assert max(backbone.embedded) <= batch
+    if batch > 1:
+        assert backbone.threads == {threading.current_thread().name}
+
+
+def test_a_window_that_cannot_be_decoded_fails_its_file_alone(files, monkeypatch):
+    from src.data.audio import UnreadableAudio
+    from src.recipe import Recipe
+
+    before = Recipe.prepare
+
+    def prepare(self, path, timer, window=None):
+        if path == files[5] and window.start == 1.0:
+            raise UnreadableAudio(f"{path}: truncated")
+        if path == files[6]:
+            raise MemoryError
+        return before(self, path, timer, window)
+
+    monkeypatch.setattr(Recipe, "prepare", prepare)
+    found = list(predictions(files, model_of(Toy()), lambda _: CUTTING, workers=2, timer=Timer()))
+    failed = [one.reason for one in found if isinstance(one, Failure)]
+    assert failed[1:] == [f"{files[5]}: truncated", f"{files[6]}: too long for this memory"]
+    assert len(found) == 9
+
+
+def test_silence_is_noted(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(16000), 8000)
+    [found] = predictions([tmp_path / "a.wav"], model_of(Toy()), lambda _: CUTTING, workers=1, timer=Timer())
+    assert [one.silent for one in found.windows] == [True, True]
+    assert found.overall.silent
+
+
+def test_no_more_are_begun_than_needed():
+    """Thousands of files take the memory of a few."""
+    begun, most = [], 0
+
+    def work(item):
+        begun.append(item)
+        time.sleep(0.001)
+        return item
+
+    for taken, item in enumerate(in_order(work, range(200), 2)):
+        assert item == taken
+        most = max(most, len(begun) - taken)
+    assert most <= 5  # 2 a worker, and the one taken
+
+
+def test_those_begun_are_left_when_nobody_asks_any_more():
+    results = in_order(lambda item: item, range(10**9), 2)
+    assert next(results) == 0
+    results.close()
+    assert sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()) == 0
