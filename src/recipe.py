@@ -73,9 +73,13 @@ class Recipe:
         with timer("decode"):
             waveform, facts = decode(path, window or self.window)
         with timer("picture"):
-            if self.backbone.input == "waveform":
-                return self.backbone.prepare(self.drawing.preprocess(waveform)), facts
-            return self.backbone.prepare(self.drawing.picture(waveform)), facts
+            return self.heard(waveform), facts
+
+    def heard(self, waveform: Waveform) -> np.ndarray:
+        """One decoded clip up to the backbone's input."""
+        if self.backbone.input == "waveform":
+            return self.backbone.prepare(self.drawing.preprocess(waveform))
+        return self.backbone.prepare(self.drawing.picture(waveform))
 
 
 class Timer:

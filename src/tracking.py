@@ -85,14 +85,19 @@ class Run:
         metrics: Mapping[str, float] | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        step: int = 0,
     ) -> None:
-        """Write metrics, params (longer texts are cut: the artifact `config.yaml` is whole) and tags in one call."""
+        """Write metrics, params (longer texts are cut: the artifact `config.yaml` is whole) and tags in one call.
+
+        Args:
+            step: of the metrics: their place on a curve.
+        """
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * _MILLISECONDS)
         self.client.log_batch(
             self.run_id,
-            metrics=[Metric(_metric_name(key), float(value), now, 0) for key, value in (metrics or {}).items()],
+            metrics=[Metric(_metric_name(key), float(value), now, step) for key, value in (metrics or {}).items()],
             params=[Param(key, value) for key, value in as_params(params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )

@@ -53,6 +53,7 @@ ORDER = (
     "report",
     "explanation",
     "mistakes",
+    "disturbance",
     "helping",
     "entry",
     "sweeping",
@@ -62,8 +63,10 @@ ORDER = (
     "readying",
     "explaining",
     "exhibiting",
+    "disturbing",
 )
 ENTRY_POINTS = (
+    "robustness",
     "train",
     "show",
     "prepare",
@@ -88,10 +91,11 @@ ONLY = {
     "mirdata": ("data.published",),
     "soundfile": ("data", "readying", "audit"),
     "torchaudio": ("data.audio", "spectrogram"),
+    "audiomentations": ("disturbance.waves",),
     "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
         *ENTRY_POINTS, "configure", "using", "classifying", "helping", "sweeping", "job", "viewing", "readying",
-        "auditing", "explaining", "exhibiting", "ledger.cells", "report.asked",
+        "auditing", "explaining", "exhibiting", "disturbing", "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 
