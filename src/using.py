@@ -60,7 +60,7 @@ def find_run(cfg: DictConfig) -> RunRecord:
     Raises:
         UserError: there is none, or several are meant.
     """
-    runs, wanted = store(cfg), str(cfg.run)
+    runs, wanted = store(cfg), _named(cfg)
     if wanted == BEST:
         return _best(cfg, runs)
     chosen = [word for word in _typed(cfg) if word.partition("=")[0].partition(".")[0] in (*_GROUPS, "seed", "origin")]
@@ -77,6 +77,12 @@ def find_run(cfg: DictConfig) -> RunRecord:
         )
     listed = ", ".join(run.run_id for run in begun[:4])
     raise UserError(f"run={wanted}: {len(begun)} runs begin like this ({listed}...); give more of it")
+
+
+def _named(cfg: DictConfig) -> str:
+    """The run as typed: what Hydra makes of 7000e346 is a number, and infinite."""
+    typed = [word.partition("=")[2].strip("'\"") for word in _typed(cfg) if word.startswith("run=")]
+    return typed[-1] if typed and typed[-1].isalnum() else str(cfg.run)
 
 
 def _best(cfg: DictConfig, runs: Store) -> RunRecord:

@@ -93,6 +93,14 @@ def test_a_run_is_named_by_its_beginning(runs, asked):
         using.find_run(asked("run=ab", "head=smo"))
 
 
+@pytest.mark.parametrize("begin", ["7000e346", "08122886", "12345678"])
+def test_a_beginning_that_looks_like_a_number_is_none(runs, asked, begin):
+    one = record(int(begin, 16) << 96)
+    runs(one)
+    assert using.find_run(asked(f"run={begin}")) is one
+    assert using.find_run(asked(f"run='{begin}'")) is one
+
+
 def test_a_folder_without_runs_is_told_and_left_as_it_is(asked, tmp_path):
     with pytest.raises(UserError, match=r"mlflow\.db: no such database of runs.*paths\.tracking=FOLDER"):
         using.find_run(asked("run=best", f"paths.tracking='{tmp_path / 'elsewhere'}'"))

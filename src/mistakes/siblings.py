@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from src.report.naming import CELL
+from src.report.naming import CELL, cell_of
 from src.report.wanted import described
 from src.tracking import RunRecord
 
-_TAGS = (*CELL, "data_digest", "result_version")
+_TAGS = ("data_digest", "result_version")
 
 
 def siblings(run: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
@@ -22,9 +22,16 @@ def siblings(run: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
+def _is_complete(run: RunRecord) -> bool:
+    """Whether it is a training job's, and not an audit's or somebody else's in the same experiment."""
+    return "seed" in run.tags and "backbone._target_" in run.params and set(CELL) - {"transfer"} <= run.tags.keys()
+
+
 def _alike(run: RunRecord, other: RunRecord) -> bool:
     return (
-        all(run.tags.get(tag) == other.tags.get(tag) for tag in _TAGS)
+        _is_complete(other)
+        and cell_of(run.tags) == cell_of(other.tags)
+        and all(run.tags.get(tag) == other.tags.get(tag) for tag in _TAGS)
         and run.params.get("backbone.engine") == other.params.get("backbone.engine")
         and described(run.params, run.tags) == described(other.params, other.tags)
     )

@@ -27,7 +27,7 @@ def test_the_same_settings_under_other_seeds_the_newest_of_each():
 
 
 def test_where_and_how_fast_it_ran_does_not_matter():
-    found = siblings(run(1, 0), [run(2, 1, params={"workers": "8", "paths.data": "/two"})])
+    found = siblings(run(1, 0), [run(2, 1, params={"workers": "8", "paths.data": "/two"}, tags={"transfer": "frozen"})])
     assert len(found) == 2
 
 
@@ -41,5 +41,7 @@ def test_anything_else_does():
         run(7, 1, tags={"weights": "random seed 0"}),
         run(8, 1, tags={"result_version": "2"}),
         run(9, 1, params={"backbone.engine": "torch"}),
+        run(10, 1, tags={"transfer": "finetune"}),
+        replace(run(11, 1), tags={"kind": "audit", "dataset": "x"}, params={}),
     ]
     assert siblings(run(1, 0), others) == [run(1, 0)]
