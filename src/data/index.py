@@ -14,6 +14,11 @@ from filelock import FileLock
 from src.data.audio import Facts, Window
 
 _FORMAT = 1
+_JOURNAL_BYTES = 1 << 16
+"""The journal may grow to this, or to the size of the file that it adds to, before both become one."""
+
+_Files = dict[str, list[Any]]
+_Facts = dict[str, dict[str, Any]]
 
 
 class AudioIndex:
@@ -21,16 +26,20 @@ class AudioIndex:
 
     A digest is trusted while path, size, modification time and inode are unchanged. Thread-safe; `save` merges with
     what other processes saved meanwhile. Losing the file costs time, never correctness.
+
+    An extraction saves after each batch. Were everything written anew each time, the cost would grow with the square of
+    the number of clips, so what is new is added to a journal beside the file.
     """
 
     def __init__(self, folder: Path, root: Path) -> None:
-        """Open the index of the files below `root`, kept as one JSON file in `folder`."""
+        """Open the index of the files below `root`, kept as a JSON file in `folder`, and its journal."""
         name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-        self._path = folder / f"{name}.json"
+        self._path, self._journal = folder / f"{name}.json", folder / f"{name}.journal"
         self._root = root.resolve()
         self._lock = threading.Lock()
-        self._files, self._facts = self._read()
-        self._changed = False
+        self._files, self._facts, self._is_sound = self._read()
+        self._new_files: _Files = {}
+        self._new_facts: _Facts = {}
 
     def digest(self, path: Path) -> str:
         """SHA-256 of the file's bytes (64 hex digits).
@@ -47,8 +56,7 @@ class AudioIndex:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with self._lock:
-            self._files[key] = [*state, digest]
-            self._changed = True
+            self._files[key] = self._new_files[key] = [*state, digest]
         return digest
 
     def facts(self, digest: str, window: Window) -> Facts | None:
@@ -58,39 +66,78 @@ class AudioIndex:
 
     def record(self, digest: str, window: Window, facts: Facts) -> None:
         """Remember what decoding found."""
+        key = _facts_key(digest, window)
         with self._lock:
-            self._facts[_facts_key(digest, window)] = asdict(facts)
-            self._changed = True
+            self._facts[key] = self._new_facts[key] = asdict(facts)
 
     def refresh(self) -> None:
         """Learn what other processes saved meanwhile."""
         with self._lock:
-            files, facts = self._read()
+            files, facts, self._is_sound = self._read()
             self._files, self._facts = files | self._files, facts | self._facts
 
     def save(self) -> None:
-        """Write what was learnt, merged with the file's present state. A place that cannot be written is no error."""
+        """Keep what was learnt, besides what others did. A place that cannot be written is no error."""
         with self._lock:
-            if not self._changed:
+            if not self._new_files and not self._new_facts:
                 return
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 with FileLock(f"{self._path}.lock", timeout=60):
-                    files, facts = self._read()
-                    content = {"format": _FORMAT, "files": files | self._files, "facts": facts | self._facts}
-                    write_atomically(self._path, json.dumps(content).encode())
+                    self._write()
             except OSError:
                 return
-            self._changed = False
+            self._new_files, self._new_facts = {}, {}
 
-    def _read(self) -> tuple[dict[str, list[Any]], dict[str, dict[str, Any]]]:
+    def _write(self) -> None:
+        """Add a line to the journal, or, once that is as large as the file, make both one file."""
+        line = json.dumps({"files": self._new_files, "facts": self._new_facts}).encode()
+        if self._is_sound and _size(self._journal) + len(line) <= max(_size(self._path), _JOURNAL_BYTES):
+            with self._journal.open("ab") as file:
+                file.write(b"\n" + line)  # first, so that a line which a kill cut off spoils no other
+            return
+        files, facts, _ = self._read()
+        content = {"format": _FORMAT, "files": files | self._new_files, "facts": facts | self._new_facts}
+        write_atomically(self._path, json.dumps(content).encode())
+        self._journal.unlink(missing_ok=True)
+        self._is_sound = True
+
+    def _read(self) -> tuple[_Files, _Facts, bool]:
+        """Files, facts, and whether the file itself is there and whole."""
+        files: _Files = {}
+        facts: _Facts = {}
+        sound = self._take(self._path, files, facts, _FORMAT) > 0
+        self._take(self._journal, files, facts, None)
+        return files, facts, sound
+
+    @staticmethod
+    def _take(path: Path, files: _Files, facts: _Facts, wanted: int | None) -> int:
+        """Add what a file's lines hold; how many could be read."""
         try:
-            content = json.loads(self._path.read_bytes())
-            if content["format"] == _FORMAT:
-                return dict(content["files"]), dict(content["facts"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        return {}, {}
+            lines = path.read_bytes().split(b"\n")
+        except OSError:
+            return 0
+        read = 0
+        for line in filter(None, lines):
+            try:
+                content = json.loads(line)
+                if content.get("format") != wanted:
+                    continue
+                found = dict(content["files"]), dict(content["facts"])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                continue
+            files.update(found[0])
+            facts.update(found[1])
+            read += 1
+        return read
+
+
+def _size(path: Path) -> int:
+    """Bytes; 0 where there is no file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -156,6 +156,38 @@ def test_a_damaged_index_is_started_anew(tmp_path, content):
     assert json.loads(stored.read_bytes())["files"]["a.wav"][3] == sha(b"one")
 
 
+def test_many_saves_write_little_more_than_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("src.data.index._JOURNAL_BYTES", 1000)
+    index, written = index_of(tmp_path), 0
+    for number in range(400):
+        index.record(f"{number:064x}", WHOLE, FACTS)
+        before = {path.name: path.stat() for path in (tmp_path / "index").glob("*.j*")}
+        index.save()
+        for path in (tmp_path / "index").glob("*.j*"):
+            old = before.get(path.name)
+            # a file of another inode was written whole
+            written += path.stat().st_size - (old.st_size if old and old.st_ino == path.stat().st_ino else 0)
+    size = sum(path.stat().st_size for path in (tmp_path / "index").glob("*.j*"))
+    # each line once in the journal and, as the file doubles from one writing to the next, about twice in the file
+    assert written < 4 * size
+    again = index_of(tmp_path)
+    assert all(again.facts(f"{number:064x}", WHOLE) == FACTS for number in range(400))
+
+
+def test_a_journal_cut_off_by_a_kill_loses_its_last_line_only(tmp_path):
+    index = index_of(tmp_path)
+    for name in ("first", "second", "third"):
+        index.record(name, WHOLE, FACTS)
+        index.save()
+    [journal] = (tmp_path / "index").glob("*.journal")
+    journal.write_bytes(journal.read_bytes()[:-20])
+    again = index_of(tmp_path)
+    assert [again.facts(name, WHOLE) for name in ("first", "second", "third")] == [FACTS, FACTS, None]
+    again.record("fourth", WHOLE, FACTS)
+    again.save()
+    assert [index_of(tmp_path).facts(name, WHOLE) for name in ("second", "third", "fourth")] == [FACTS, None, FACTS]
+
+
 def test_a_place_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "index").write_bytes(b"a file where the folder should be")
     index = index_of(tmp_path)
