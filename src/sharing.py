@@ -10,7 +10,10 @@ from filelock import FileLock
 log = logging.getLogger(__name__)
 
 PIECE = 32
-"""Clips in a piece, about: what a process that joins may have to wait for."""
+"""Clips in a piece, at most about: what a process that joins may have to wait for."""
+_SMALLEST = 4
+_PIECES = 50
+"""Of a small dataset there are about so many pieces, so that processes that share it end at about the same time."""
 
 
 class Piece:
@@ -66,7 +69,7 @@ class Pieces:
 
     def __init__(self, folder: Path, digests: Collection[str]) -> None:
         """Pieces of clips whose features are kept in `folder`."""
-        count = -(-len(digests) // PIECE)
+        count = -(-len(digests) // min(max(len(digests) // _PIECES, _SMALLEST), PIECE))
         named: dict[int, list[str]] = {}
         for digest in sorted(digests):
             named.setdefault(int(digest[:8], 16) % count, []).append(digest)

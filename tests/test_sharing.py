@@ -27,6 +27,15 @@ def test_every_clip_is_in_one_piece_and_the_pieces_are_the_same_for_all(tmp_path
     assert list(Pieces(tmp_path / "two", DIGESTS[::-1]).free(all_of)) == taken
 
 
+@pytest.mark.parametrize(("clips", "smallest", "largest"), [(3, 1, 1), (400, 45, 50), (6400, 190, 200)])
+def test_small_datasets_have_small_pieces(tmp_path, clips, smallest, largest):
+    pieces, locks = Pieces(tmp_path, [f"{i * 7919:08x}" for i in range(clips)]), set()
+    for _ in pieces.free(all_of):
+        locks |= {path.name for path in tmp_path.iterdir()}
+    # digests fall into pieces at random, and into some none
+    assert smallest <= len(locks) <= largest
+
+
 def test_two_at_once_take_different_pieces_and_all_of_them(tmp_path):
     one, two = Pieces(tmp_path, DIGESTS), Pieces(tmp_path, DIGESTS)
     first, second = one.free(all_of), two.free(all_of)
