@@ -20,6 +20,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from benchmarks.audio import render
 from benchmarks.commands import jobs, run, settings
@@ -94,7 +95,15 @@ def exponent(curve: Curve, least: float = 0) -> float:
 
 
 def _draw(axes: Axes, curve: Curve, label: str, least: float = 0) -> None:
-    axes.loglog(list(curve), list(curve.values()), "o-", label=f"{label}, exponent {exponent(curve, least):.2f}")
+    axes.loglog(list(curve), list(curve.values()), "o-", label=f"{label}: exponent {exponent(curve, least):.2f}")
+
+
+def _draw_seeds(axes: Axes, curve: Curve) -> None:
+    """Linear: a first job, which pays for imports and the network, and so much for each more."""
+    slope, first = np.polyfit(list(curve), list(curve.values()), 1)
+    beyond = {seeds - 1: spent - curve[1] for seeds, spent in curve.items() if seeds > 1}
+    label = f"{first:.1f} s, and {slope:.2f} s a seed (exponent {exponent(beyond):.2f})"
+    axes.plot(list(curve), list(curve.values()), "o-", label=label)
 
 
 def draw(curves: dict[str, Curve], sizes: Sizes, path: Path) -> None:
@@ -102,24 +111,29 @@ def draw(curves: dict[str, Curve], sizes: Sizes, path: Path) -> None:
     mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
     figure = Figure((11, 3.6), layout="constrained")
     clips, seeds, workers = figure.subplots(1, 3)
-    least = sizes.clips[len(sizes.clips) // 3]
-    _draw(clips, curves["cold"], "cold", least)
-    _draw(clips, curves["warm"], "warm (features cached)", least)
-    _draw(seeds, curves["seeds"], "a sweep, features cached")
-    _draw(workers, curves["workers"], "extraction, cold")
-    for axes, title, label in (
-        (clips, f"Extraction of clips of {SECONDS} s at {RATE // 1000} kHz, {cores()} workers", "clips"),
-        (seeds, f"Jobs of 1000 steps, {sizes.clips_of_seeds} clips", "seeds"),
-        (workers, f"{sizes.clips_of_workers} clips, {cores()} cores", "workers (threads)"),
+    some = sizes.clips[len(sizes.clips) // 3]
+    _draw(clips, curves["cold"], "cold", some)
+    _draw(clips, curves["warm"], "features cached", some)
+    _draw_seeds(seeds, curves["seeds"])
+    _draw(workers, curves["workers"], "cold")
+    for axes, title, label, at in (
+        (clips, f"Extraction: {SECONDS} s at {RATE // 1000} kHz, {cores()} workers", "clips", sizes.clips),
+        (seeds, f"A sweep of 1000 steps on {sizes.clips_of_seeds} clips, features cached", "seeds", sizes.seeds),
+        (workers, f"Extraction of {sizes.clips_of_workers} clips, {cores()} cores", "workers (threads)", sizes.workers),
     ):
-        axes.set(title=title, xlabel=label, ylabel="seconds")
-        axes.title.set_fontsize(9)
-        axes.grid(visible=True, which="both", alpha=0.2)
-        axes.legend(frameon=False)
-    for axes, ticks in ((clips, sizes.clips), (seeds, sizes.seeds), (workers, sizes.workers)):
-        axes.set_xticks(list(ticks), [f"{tick:,}" for tick in ticks])
-        axes.minorticks_off()
-    workers.set_ylim(bottom=min(curves["workers"].values()) / 2, top=max(curves["workers"].values()) * 2)
+        axes.set_title(title, fontsize=9)
+        axes.set(xlabel=label, ylabel="seconds")
+        axes.set_xticks(list(at), [f"{tick:,}" for tick in at])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.grid(visible=True, alpha=0.2)
+        axes.legend(frameon=False, loc="lower right" if axes is seeds else "best")
+    clips.set_ylim(top=8 * max(curves["cold"].values()))
+    seeds.set_ylim(bottom=0)
+    least, most = workers.set_ylim(min(curves["workers"].values()) / 3, max(curves["workers"].values()) * 3)
+    ticks = [n * 10.0**e for e in range(-1, 4) for n in (1, 2, 5)]
+    workers.set_yticks([tick for tick in ticks if least < tick < most])
     figure.savefig(path, dpi=150)
 
 

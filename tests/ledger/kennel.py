@@ -20,7 +20,7 @@ _HEAVY = (
     "src.head.linear", "src.head.training", "src.backbone.pixels", "src.spectrogram.waveform", "src.data.split",
     "src.data.folder", "src.results",
 )  # fmt: skip
-_STAGES = {"prepare": "extraction", "_fit_and_test": "fit", "log_results": "logging"}
+_STAGES = {"prepare": "extraction", "_fit": "fit", "log_results": "logging"}
 
 
 def _marked(function: Callable[..., Any], stage: str, file: int) -> Callable[..., Any]:
