@@ -31,7 +31,7 @@ def differentiable(backbone: Backbone, head: FittedHead) -> nn.Module:
         raise Inapplicable(f"{backbone.name} is no network: it has no gradients")
     if not isinstance(head, FittedNetwork):
         raise Inapplicable(f"the head {head.kind} is no stack of layers: it has no gradients")
-    copied: nn.Module = copy.deepcopy(module).float().eval().requires_grad_(False)
+    copied: nn.Module = copy.deepcopy(module).cpu().float().eval().requires_grad_(False)
     return copied
 
 
