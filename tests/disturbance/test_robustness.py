@@ -113,7 +113,9 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, birds, asked, mo
         Disturbed, "prepare", lambda self, path, timer: (again.append(path), whole(self, path, timer))[1]
     )
     robustness(asked(*words))
-    assert len(made) + len(again) == 12
+    # The first noise is done; of the second, what was in flight may be lost: as many as one worker is given.
+    assert 4 <= len(again) <= 6
+    assert len(made) == 8
     assert len(rows(bench)) == 3
 
 
