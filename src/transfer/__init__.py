@@ -27,19 +27,8 @@ class Transfer(Protocol):
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """The network stays as it is."""
-
-    name: ClassVar[str] = "frozen"
-
-    def key(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-
-@dataclass(frozen=True)
-class FineTune:
-    """The network, or its last blocks, trained together with the head that was fitted to its frozen features.
+class Tuning:
+    """How a network is trained together with the head that was fitted to its frozen features.
 
     Plain AdamW; the learning rates rise over the first `warmup` of the steps and fall to 0 along a half cosine. Batches
     are drawn as the head's are, a class first. Dropout and stochastic depth stay off, float32 throughout; the weights
@@ -77,6 +66,22 @@ class FineTune:
         _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more")
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "a share of the steps, from 0 to below 1")
         _require(self.batch_norm in BATCH_NORMS, "batch_norm", self.batch_norm, f"one of {', '.join(BATCH_NORMS)}")
+
+
+@dataclass(frozen=True)
+class Frozen(Tuning):
+    """The network stays as it is; how it would be trained means nothing, and lets one sweep have both."""
+
+    name: ClassVar[str] = "frozen"
+
+    def key(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+
+@dataclass(frozen=True)
+class FineTune(Tuning):
+    """The network, or its last blocks, is trained."""
 
     @property
     def name(self) -> str:

@@ -167,6 +167,12 @@ FROZEN = {
 }
 
 
+def test_how_it_would_be_trained_means_nothing_to_a_frozen_network(bench):
+    """One sweep can have both: `transfer=frozen,finetune transfer.steps=100`."""
+    words = ["dataset=folder", "dataset.root=birds", "transfer=frozen", "transfer.steps=100", "transfer.blocks=2"]
+    assert bench.configured(*words).identity("d") == FROZEN["linear"]
+
+
 @pytest.mark.parametrize("head", FROZEN)
 def test_runs_with_a_frozen_network_keep_their_identity(bench, head):
     words = ["dataset=folder", "dataset.root=birds", f"head={head}"]
