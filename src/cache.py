@@ -1,6 +1,7 @@
 """The feature cache: `python -m src.cache` shows its size by dataset, `action=prune` makes it smaller."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,21 @@ def act(cfg: DictConfig) -> None:
     done = "removed" if cfg.action == "prune" else "held"
     header = ("dataset", "backbone", "condition", "clips", "MB", "days since", "recipe")
     sys.stdout.write((text_table(header, rows) + "\n") * bool(rows) + f"{folder}: {total:.1f} MB {done}\n")
+    pictures, size = _pictures(folder.parent / "pictures", cfg)
+    if pictures:
+        sys.stdout.write(f"{folder.parent / 'pictures'}: {pictures} files for fine-tuning, {size:.1f} MB {done}\n")
+
+
+def _pictures(folder: Path, cfg: DictConfig) -> tuple[int, float]:
+    """How many there are, or are removed, and their MB; they belong to no dataset, so `of` leaves them."""
+    if cfg.action == "prune" and cfg.of is not None:
+        return 0, 0.0
+    found = [(path, path.stat()) for path in folder.glob("*/*.pixels")]
+    if cfg.action == "prune":
+        found = [(path, stat) for path, stat in found if (time.time() - stat.st_mtime) / 86400 >= cfg.days]
+        for path, _ in found:
+            path.unlink(missing_ok=True)
+    return len(found), sum(stat.st_size for _, stat in found) / 1e6
 
 
 def _chosen(entry: dict[str, Any], cfg: DictConfig) -> bool:

@@ -115,3 +115,17 @@ def test_as_a_person_runs_it(run_train, tmp_path, cache):
     wrong = run_train(["action=prune", "paths.cache=cache"], tmp_path, "src.cache")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("action=prune: say what")
+
+
+def test_pictures_for_fine_tuning_are_listed_and_go_by_their_age(acted, cache):
+    folder = cache.parent / "pictures" / "recipe"
+    folder.mkdir(parents=True)
+    for name, days in (("new", 0), ("old", 10)):
+        path = folder / f"{name}.pixels"
+        path.write_bytes(bytes(500_000))
+        stamp = time.time() - days * DAY
+        os.utime(path, (stamp, stamp))
+    assert "2 files for fine-tuning, 1.0 MB held" in acted()
+    assert "fine-tuning" not in acted("action=prune", "of=new")
+    assert "1 files for fine-tuning, 0.5 MB removed" in acted("action=prune", "days=5")
+    assert [path.name for path in folder.iterdir()] == ["new.pixels"]
