@@ -32,6 +32,8 @@ def predict(cfg: DictConfig) -> None:
     Raises:
         UserError: no such run or model, nothing to read, or some files could not be used (after the others were).
     """
+    if cfg.audio is None:
+        raise UserError("audio: must be given, e.g. audio=FILE or audio=FOLDER")
     files = listed(Path(str(cfg.audio)))
     out = None if cfg.out is None else Path(str(cfg.out))
     start, window = (None if cfg[key] is None else _seconds(key, cfg[key]) for key in ("start", "window"))

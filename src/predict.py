@@ -1,4 +1,4 @@
-"""New audio through a finished run: `python -m src.predict run=RUN_ID audio=FILE_OR_FOLDER`."""
+"""New audio through a finished run (`python -m src.predict run=RUN_ID audio=PATH`), and the run as an MLflow model."""
 
 import hydra
 from omegaconf import DictConfig
@@ -18,6 +18,10 @@ def _act(cfg: DictConfig) -> None:
         from src.classifying import predict
 
         predict(cfg)
+    elif cfg.action == "register":
+        from src.handing import hand_on
+
+        hand_on(cfg)
     else:
         raise UserError(f"action={cfg.action}: expected predict or register")
 

@@ -48,7 +48,9 @@ ORDER = (
     "console",
     "configure",
     "using",
+    "served",
     "classifying",
+    "handing",
     "audit",
     "report",
     "explanation",
@@ -82,7 +84,7 @@ ENTRY_POINTS = (
 
 # The only modules, by the start of their name, that may import a library.
 ONLY = {
-    "mlflow": ("tracking", "database", "ledger"),
+    "mlflow": ("tracking", "database", "ledger", "served"),
     "pytorch_lightning": ("head", "transfer", "tracking"),
     "lightning": (),
     "lightning_fabric": ("head", "transfer"),
@@ -94,8 +96,8 @@ ONLY = {
     "audiomentations": ("disturbance.waves",),
     "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
-        *ENTRY_POINTS, "configure", "using", "classifying", "helping", "sweeping", "job", "viewing", "readying",
-        "auditing", "explaining", "exhibiting", "disturbing", "ledger.cells", "report.asked",
+        *ENTRY_POINTS, "configure", "using", "classifying", "handing", "helping", "sweeping", "job", "viewing",
+        "readying", "auditing", "explaining", "exhibiting", "disturbing", "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import timm
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from src.backbone.weights import check_name
@@ -51,6 +51,11 @@ def read_safetensors(file: Path) -> State:
             f"backbone.weights: {file} ({file.stat().st_size} bytes) is not a whole .safetensors file: {error}. "
             "Perhaps the download broke off, or saved a web page or a Git LFS pointer: fetch it again"
         ) from error
+
+
+def write_safetensors(module: nn.Module, file: Path) -> None:
+    """The inverse: every entry of a network."""
+    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, file)
 
 
 def read_lite0() -> State:

@@ -112,8 +112,17 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
     return resampled(waveform, window.sample_rate), _facts(waveform, codec, frames / rate)
 
 
-def seconds(path: Path) -> float:
-    """How long a file lasts, by its header.
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself: its length in seconds, rate in Hz, channels."""
+
+    seconds: float
+    sample_rate: int
+    channels: int
+
+
+def header(path: Path) -> Header:
+    """What a file's header promises, checked against the file's length; nothing is decoded.
 
     Raises:
         UnreadableAudio: the file cannot be opened, is empty, or its header promises more than the file holds.
@@ -123,7 +132,7 @@ def seconds(path: Path) -> float:
             raise UnreadableAudio(f"{path}: an empty file")
         with _opened(path) as file:
             _check_header(path, file)
-            return float(file.frames / file.samplerate)
+            return Header(float(file.frames / file.samplerate), file.samplerate, file.channels)
     except (soundfile.LibsndfileError, OSError) as error:
         raise UnreadableAudio(f"{path}: not readable as audio ({_reason(error)})") from error
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from src.data.audio import Facts, UnreadableAudio, Window, seconds
+from src.data.audio import Facts, UnreadableAudio, Window, header
 from src.prediction.cutting import Cutting
 from src.prediction.scored import Failure, Prediction, Scored
 from src.recipe import Timer
@@ -86,7 +86,7 @@ def _batches(pieces: Iterator[_Piece], size: int) -> Iterator[list[_Piece]]:
 
 def _cut(number: int, path: Path, cutting: Callable[[Path], Cutting]) -> Iterator[_Piece]:
     try:
-        windows = cutting(path).windows(seconds(path))
+        windows = cutting(path).windows(header(path).seconds)
     except UnreadableAudio as error:
         return iter([_Piece(number, path, reason=str(error))])
     return (_Piece(number, path, window) for window in windows)
