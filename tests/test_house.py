@@ -279,3 +279,9 @@ def test_an_entry_point_imports_nothing_heavy(module):
 def test_every_module_says_what_it_is_for():
     empty = [path for path in FILES if path.read_text("utf8").strip() == "" and path.name == "__init__.py"]
     assert [str(p.relative_to(ROOT)) for p in FILES if p not in empty and not ast.get_docstring(tree_of(p))] == []
+
+
+def test_no_two_test_files_share_a_name():
+    """Pytest imports each by its bare name."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -209,3 +209,9 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
             write_atomically(target, b"new")
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_written_file_is_as_readable_as_any_other(tmp_path):
+    write_atomically(tmp_path / "ours", b"content")
+    (tmp_path / "any").write_bytes(b"content")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
