@@ -9,6 +9,7 @@ on.
 """
 
 import json
+import math
 import multiprocessing
 import sys
 import tempfile
@@ -87,15 +88,15 @@ def measured(sizes: Sizes) -> dict[str, Curve]:
     return curves
 
 
-def exponent(curve: Curve, least: float = 0) -> float:
-    """The slope of log seconds over log size, for sizes from `least` on."""
-    points = {size: seconds for size, seconds in curve.items() if size >= least}
+def exponent(curve: Curve, least: float = 0, most: float = math.inf) -> float:
+    """The slope of log seconds over log size, for sizes from `least` to `most`."""
+    points = {size: seconds for size, seconds in curve.items() if least <= size <= most}
     points = points if len(points) > 1 else curve
     return float(np.polyfit(np.log(list(points)), np.log(list(points.values())), 1)[0])
 
 
-def _draw(axes: Axes, curve: Curve, label: str, least: float = 0) -> None:
-    axes.loglog(list(curve), list(curve.values()), "o-", label=f"{label}: exponent {exponent(curve, least):.2f}")
+def _draw(axes: Axes, curve: Curve, label: str, least: float = 0, most: float = math.inf) -> None:
+    axes.loglog(list(curve), list(curve.values()), "o-", label=f"{label}: exponent {exponent(curve, least, most):.2f}")
 
 
 def _draw_seeds(axes: Axes, curve: Curve) -> None:
@@ -115,7 +116,7 @@ def draw(curves: dict[str, Curve], sizes: Sizes, path: Path) -> None:
     _draw(clips, curves["cold"], "cold", some)
     _draw(clips, curves["warm"], "features cached", some)
     _draw_seeds(seeds, curves["seeds"])
-    _draw(workers, curves["workers"], "cold")
+    _draw(workers, curves["workers"], "cold", most=cores())
     for axes, title, label, at in (
         (clips, f"Extraction: {SECONDS} s at {RATE // 1000} kHz, {cores()} workers", "clips", sizes.clips),
         (seeds, f"A sweep of 1000 steps on {sizes.clips_of_seeds} clips, features cached", "seeds", sizes.seeds),
