@@ -39,13 +39,13 @@ def run(*words: str) -> Done:
         SystemExit: it failed; what it wrote is told.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    output = process.stdout.read() if process.stdout else ""
-    _, status, used = os.wait4(process.pid, 0)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT, **pipes) as process:
+        output = process.stdout.read() if process.stdout else ""
+        _, status, used = os.wait4(process.pid, 0)  # what it used is told only once
+        process.returncode = os.waitstatus_to_exitcode(status)
     if status != 0:
-        sys.exit(f"{' '.join(words)}\n{output[-3000:]}\nended with status {os.waitstatus_to_exitcode(status)}")
+        sys.exit(f"{' '.join(words)}\n{output[-3000:]}\nended with status {process.returncode}")
     return Done(time.perf_counter() - start, _gigabytes(used), output)
 
 
