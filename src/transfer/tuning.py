@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load
+from safetensors.torch import save as saved
 from torch import Tensor
 
 from src.backbone import Backbone
@@ -106,7 +107,8 @@ def _seen(material: Material, part: str, pictures: Pictures, place: Place) -> Se
 
 def save(tuned: Tuned, folder: Path) -> None:
     """Write the network's weights as `NETWORK`."""
-    save_file(tuned.state, folder / NETWORK)
+    # as bytes: the library's own file would be readable for its owner alone
+    (folder / NETWORK).write_bytes(saved(tuned.state))
 
 
 def restored(recipe: Recipe, network: bytes, began_with: str) -> Recipe:
