@@ -1,6 +1,7 @@
 """Decoding: one file to one waveform, and what is worth knowing about it."""
 
 import io
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from src.errors import UserError
 EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".au", ".snd", ".aiff", ".aif", ".aifc")
 MONO = ("mean", "left")
 _LONGEST_BYTES = 8 << 30
+# Half a gigabyte of float64, of which torchaudio holds several at a time.
+_LARGEST_FILTER = 60_000_000
 _SIZE_CLAIM = re.compile(r"(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)")
 # Encoders that write to a pipe cannot go back to fill in the size and leave the largest number there.
 _STREAMED_SIZE = 0x7FFF0000
@@ -91,6 +94,7 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
             raise UnreadableAudio(f"{path}: an empty file")
         with _opened(path) as file:
             _check_header(path, file)
+            _check_rates(path, file.samplerate, window.sample_rate)
             rate, frames, codec = file.samplerate, file.frames, f"{file.format}/{file.subtype}"
             first = round(window.start * rate)
             wanted = frames if window.duration is None else round(window.duration * rate)
@@ -156,6 +160,18 @@ def _check_header(path: Path, file: soundfile.SoundFile) -> None:
             raise UnreadableAudio(f"{path}: truncated, its header promises {claimed} bytes of samples, it holds {held}")
     if file.frames == _UNKNOWN_FRAMES:
         raise UnreadableAudio(f"{path}: its header does not say how long it is; write it again from its samples")
+
+
+def _check_rates(path: Path, rate: int, wanted: int | None) -> None:
+    """Refuse a pair of rates whose filter would not fit into memory: it has a coefficient for each pair of phases."""
+    if wanted is None or rate == wanted:
+        return
+    common = math.gcd(rate, wanted)
+    if (rate // common) * (wanted // common) > _LARGEST_FILTER:
+        raise UnreadableAudio(
+            f"{path}: {rate} Hz cannot be resampled to dataset.sample_rate={wanted}, the two are nearly without a "
+            "common divisor; convert the file to a usual rate first"
+        )
 
 
 def _check_size(path: Path, frames: int, file: soundfile.SoundFile) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from src.data.audio import EXTENSIONS, UnreadableAudio, Window, decode
+from src.data.audio import EXTENSIONS, Header, UnreadableAudio, Window, decode, header
 from src.errors import UserError
 
 WHOLE = Window(start=0.0, duration=None, sample_rate=None)
@@ -299,3 +299,39 @@ def test_decoding_keeps_no_file_open(tmp_path, tone):
     for _ in range(5):
         decode(tmp_path / "a.wav", WHOLE)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_rates_without_a_common_divisor_are_refused_before_their_filter_fills_the_memory(tmp_path, tone):
+    soundfile.write(tmp_path / "a.wav", tone(rate=44101), 44101)
+    with pytest.raises(UnreadableAudio, match=r"a\.wav: 44101 Hz cannot be resampled to dataset\.sample_rate=22050"):
+        decode(tmp_path / "a.wav", Window(0.0, None, 22050))
+    assert decode(tmp_path / "a.wav", Window(0.0, None, 44101))[0].sample_rate == 44101
+    soundfile.write(tmp_path / "b.wav", tone(rate=22255), 22255)  # an old Macintosh
+    assert decode(tmp_path / "b.wav", Window(0.0, None, 22050))[0].sample_rate == 22050
+
+
+def test_a_header_is_read_and_checked_without_decoding(tmp_path, tone):
+    soundfile.write(tmp_path / "a.wav", tone(seconds=2.0, rate=8000, channels=3), 8000)
+    assert header(tmp_path / "a.wav") == Header(2.0, 8000, 3)
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "words.wav").write_bytes(b"words")
+    for name, told in (("empty", "an empty file"), ("words", "not readable as audio"), ("none", "not readable")):
+        with pytest.raises(UnreadableAudio, match=rf"{name}\.wav: {told}"):
+            header(tmp_path / f"{name}.wav")
+
+
+def test_a_window_of_a_recording_of_days_can_be_decoded(tmp_path):
+    """What would not fit into memory whole is no trouble piece by piece."""
+    path = tmp_path / "a.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
+        file.write(np.zeros(8))
+    content = bytearray(path.read_bytes())
+    size, at = (8 << 30) // 4 + 1, content.find(b"data") + 4
+    content[at : at + 4] = struct.pack("<I", size)
+    content[4:8] = struct.pack("<I", size + 36)
+    with path.open("wb") as file:
+        file.write(content)
+        file.truncate(at + 4 + size)
+    waveform, facts = decode(path, Window(200_000.0, 0.5, None))
+    assert waveform.samples.shape == (1, 4000)
+    assert facts.file_duration == header(path).seconds == size / 8000

@@ -21,6 +21,7 @@ NETWORK = [
     "backbone=timm", "backbone.model=test_efficientnet", "backbone.size=32", "backbone.engine=torch",
     "backbone.device=cpu",
 ]  # fmt: skip
+TUNED = ["transfer=finetune", "transfer.steps=2", "transfer.batch_size=4"]
 
 
 @pytest.fixture
@@ -63,7 +64,11 @@ def weights_file(bench, sounds, tmp_path):
     return tmp_path / "mine.safetensors"
 
 
-@pytest.mark.parametrize("words", [[], ["backbone=marsyas", "head=random_forest"]], ids=["pixels", "marsyas"])
+@pytest.mark.parametrize(
+    "words",
+    [[], ["backbone=marsyas", "head=random_forest"], [*NETWORK, "backbone.weights=random", *TUNED]],
+    ids=["pixels", "marsyas", "finetuned"],
+)
 def test_it_answers_as_the_run_did(bench, packed, words):
     model, folder, store = packed(*words)
     rows = stored(store, model.run.run_id)[:3]
