@@ -2,8 +2,9 @@
 
 import hashlib
 import logging
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from src.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_PATIENCE = 60.0  # seconds
 
 
 @cache
@@ -39,6 +42,7 @@ def opened(uri: str, experiment: str, folder: Path) -> tuple["MlflowClient", str
         with FileLock(home / f".{name}.lock", timeout=120):
             if is_embedded(uri):
                 _create(Path(uri.removeprefix("sqlite:///")))
+                _wait(Path(uri.removeprefix("sqlite:///")))
             client = MlflowClient(tracking_uri=uri)
             known = client.get_experiment_by_name(experiment)
             if known is None:
@@ -68,6 +72,19 @@ def _create(path: Path) -> None:
         left.unlink()
     MlflowClient(tracking_uri=f"sqlite:///{draft}").search_experiments(max_results=1)
     draft.replace(path)
+
+
+def _wait(path: Path) -> None:
+    """Until no other program holds the database whole: MLflow itself gives up after 5 s while it opens one.
+
+    Raises:
+        OSError: it is held for longer than `_PATIENCE`, or damaged.
+    """
+    with closing(sqlite3.connect(path, timeout=_PATIENCE)) as database:
+        try:
+            database.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.Error as error:
+            raise OSError(str(error)) from error
 
 
 @contextmanager

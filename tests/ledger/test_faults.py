@@ -136,7 +136,6 @@ def test_a_damaged_cache(kennel: Any, shelf: Any, small: Any, folder: Path, dama
     assert len(list((folder / "data").rglob("*.safetensors"))) == 1
 
 
-@pytest.mark.slow
 def test_a_damaged_database(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     sweep = ["-m", *small, "seed=0,1"]
     assert kennel.run(sweep, folder).wait() == 0
@@ -157,7 +156,6 @@ def test_a_damaged_database(kennel: Any, shelf: Any, small: Any, folder: Path) -
     assert shelf(folder / "seen").results() == before
 
 
-@pytest.mark.slow
 def test_a_database_that_another_program_holds(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     assert kennel.run([*small, "seed=0"], folder).wait() == 0
     database = sqlite3.connect(folder / "mlruns" / "mlflow.db", check_same_thread=False)
