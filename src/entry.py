@@ -41,11 +41,16 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
         exec("")  # noqa: S102
     except SystemExit as ended:  # Hydra, after it told what a launcher raised
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-    except BrokenPipeError:  # the reader of standard output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        silence()
     if finish is not None and not finish() and status == 0:
         status = 1
     sys.exit(status)
+
+
+def silence() -> None:
+    """The reader of standard output has seen enough: nothing more is written there, and nothing is said of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from src import entry
 from src.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def run_single(cfg: DictConfig, function: Callable[[DictConfig], None]) -> None:
     hydra, reason, start = HydraConfig.get(), None, time.monotonic()
     try:
         function(cfg)
+    except BrokenPipeError:  # Hydra would tell it with a traceback
+        entry.silence()
     except UserError as error:
         reason = str(error)
         sys.stderr.write(f"{reason}\n")

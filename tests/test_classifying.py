@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import shlex
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
 import soundfile
+from running import command, environment
 
 from src.classifying import predict
 from src.errors import UserError
@@ -136,6 +139,12 @@ def test_as_a_person_types_it(bench, sounds, run_train, tmp_path):
     assert len(rows(done.stdout)) == 80
     assert "bad.mp3" in done.stderr
     assert "Traceback" not in done.stderr
+    shell = f"{shlex.join([*command(typed, 'src.predict')])} | head -1"
+    words = ["bash", "-c", shell]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.stdout == "file,part,start,end,label,p_high,p_low\n"
+    assert "Traceback" not in done.stderr
+    assert "Broken pipe" not in done.stderr
     done = run_train([*places, "run=best", "dataset=genre", "audio=x.wav"], tmp_path, "src.predict")
     assert (done.returncode, done.stdout) == (1, "")
     assert "audio=x.wav: no such file or folder" in done.stderr
