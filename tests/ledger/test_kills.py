@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-STAGES = ("extraction", "fit", "logging", "")
+STAGES = ("extraction", "fit", "logging")
 
 
 def _sweep(small: tuple[str, ...], feature_sets: int, seeds: int) -> list[str]:
@@ -22,8 +22,8 @@ def _kill_once(process: Any, stage: str, rng: random.Random) -> str:
     """Kill at a stage, or at any moment from the start on; what it was at."""
     if stage:
         process.until(lambda: process.at() == stage or not process.runs(), seconds=120)
-        # a stage of these jobs lasts some 20 to 150 ms
-        time.sleep(rng.uniform(0, 0.1))
+        # a stage of these jobs lasts some 20 to 150 ms, and it may be over by the time of the kill
+        time.sleep(rng.expovariate(1 / 0.02))
     else:
         time.sleep(rng.uniform(0.1, 1.5))
     return str(process.kill())
@@ -51,7 +51,8 @@ def _survives(
     moments: Counter[str] = Counter()
     while moments.total() < kills:
         process = kennel.start(sweep, rough)
-        moment = _kill_once(process, STAGES[moments.total() % len(STAGES)], rng)
+        rarest = min(STAGES, key=lambda stage: moments[stage])
+        moment = _kill_once(process, "" if moments.total() % 4 == 0 else rarest, rng)
         assert process.wait() == -signal.SIGKILL, f"ended after {moments.total()} kills of {kills}: {process.said()}"
         moments[moment] += 1
     last = kennel.run(sweep, rough)
@@ -79,4 +80,4 @@ def test_sixty_kills(
 ) -> None:
     write_clips(tmp_path / "clips", ["a", "b"], 48)
     moments = _survives(kennel, shelf, small, tmp_path, feature_sets=8, seeds=8, kills=60, seed=2)
-    assert min(moments[stage] for stage in ("extraction", "fit", "logging")) >= 5, moments
+    assert min(moments[stage] for stage in STAGES) >= 5, moments

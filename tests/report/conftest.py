@@ -140,11 +140,3 @@ def cells() -> Callable[..., list[Wanted]]:
         return known[key]
 
     return composed
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Figures and the page draw real clips, which takes minutes on a busy machine: make soak runs them."""
-    for item in items:
-        if item.path.name in ("test_figures.py", "test_making.py", "test_page.py"):
-            item.add_marker(pytest.mark.slow)

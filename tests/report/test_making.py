@@ -128,6 +128,7 @@ def test_unknown_names_and_places_are_refused(shelf, asked, tmp_path):
         make(asked("table3", "dataset=ballroom2", "seed=0"), lambda: shelf.store)
 
 
+@pytest.mark.slow
 def test_a_persons_own_sweep_is_run_and_compared(run_train, write_clips, tiny, tmp_path):
     """As typed: two conditions and two seeds on a folder of the person's own; what was run is not missing then."""
     write_clips(tmp_path / "mine", ["low", "high"], 10)
