@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import tempfile
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src import configure
+from src import configure, provenance
 from src.console import progress_bar
 from src.contents import Contents, read_contents
 from src.data import dataset as datasets
@@ -18,6 +19,7 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.errors import UserError
 from src.experiment import Paths
+from src.tracking import Store
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,34 @@ def make_ready(cfg: DictConfig) -> None:
     listed = data / ".manifests" / f"{settings.title}.json"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.write(listed, _manifest(settings, contents))
+    _track(cfg, contents, listed)
     sys.stdout.write(describe(dataset) + f"\n  manifest: {listed}\n")
     if configure.truth("audit", cfg.audit):
         from src.auditing import audit_dataset
 
         audit_dataset(cfg, dataset, settings)
+
+
+def _track(cfg: DictConfig, contents: Contents, listed: Path) -> None:
+    """One run per contents of a dataset in MLflow: what it is, what made it, clips a class, the manifest."""
+    dataset, digest = contents.dataset, contents.digest()
+    store = Store(*configure.tracking(cfg))
+    if store.runs(f"tags.kind = 'prepare' AND tags.data_digest = '{digest}' AND attributes.status = 'FINISHED'"):
+        return
+    counts = Counter(clip.label for clip in dataset.clips)
+    tags = {
+        "kind": "prepare",
+        "dataset": dataset.name,
+        "origin": dataset.origin,
+        "provenance": dataset.provenance,
+        "data_digest": digest,
+        **provenance.code_tags(),
+    }
+    with store.run(f"prepare-{dataset.name}", tags) as run, tempfile.TemporaryDirectory() as name:
+        (Path(name) / "manifest.json").write_bytes(listed.read_bytes())
+        run.artifacts(Path(name))
+        each = {f"clips/{label}": float(count) for label, count in counts.items()}
+        run.log(metrics={"clips": float(len(dataset.clips)), **each})
 
 
 def _fetched(settings: DatasetSettings, data: Path, *, allow_missing: bool) -> str:
