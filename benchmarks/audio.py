@@ -48,3 +48,11 @@ def render(folder: Path, clips: int, seconds: float, rate: int) -> Path:
         soundfile.write(place / kind / f"{number:05d}.wav", samples, rate, "PCM_16")
     done.touch()
     return place
+
+
+def first_of(rendered: Path, clips: int, folder: Path) -> Path:
+    """A folder that holds the first clips of a rendered one, as links."""
+    for path in sorted(rendered.glob("*/*.wav"), key=lambda path: path.name)[:clips]:
+        (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (folder / path.parent.name / path.name).symlink_to(path)
+    return folder

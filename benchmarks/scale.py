@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from benchmarks.audio import render
+from benchmarks.audio import first_of, render
 from benchmarks.commands import jobs, run, settings
 from benchmarks.measuring import ROOT, cores
 
@@ -66,25 +66,30 @@ def _extract_here(audio: Path, place: Path, workers: int) -> tuple[float, float]
     return found[0], found[1]
 
 
+def _sweeps(audio: Path, place: Path, seeds: tuple[int, ...]) -> Curve:
+    """Seconds from the start of a sweep's first job to the end of its last, features cached."""
+    options = [*settings(audio, place), "trainer=quick"]
+    run("-m", "src.prefetch", *options)
+    run("-m", "src.train", "-m", *options, f"seed={','.join(map(str, range(max(seeds))))}")
+    done = jobs(place)
+    return {count: done[0].seconds + done[count - 1].ended - done[0].ended for count in seeds}
+
+
 def measured(sizes: Sizes) -> dict[str, Curve]:
     """Seconds by curve and size."""
     curves: dict[str, Curve] = {name: {} for name in ("cold", "warm", "seeds", "workers")}
-    for clips in sizes.clips:
-        with tempfile.TemporaryDirectory() as name:
-            audio = render(Path(name), clips, SECONDS, RATE)
-            curves["cold"][clips], curves["warm"][clips] = _extract(audio, Path(name) / "place", cores())
     with tempfile.TemporaryDirectory() as name:
-        audio = render(Path(name), sizes.clips_of_seeds, SECONDS, RATE)
-        options = [*settings(audio, Path(name)), "trainer=quick"]
-        run("-m", "src.prefetch", *options)
-        run("-m", "src.train", "-m", *options, f"seed={','.join(map(str, range(max(sizes.seeds))))}")
-        ended = [job.ended for job in jobs(Path(name))]
-        first = jobs(Path(name))[0].seconds
-        curves["seeds"] = {seeds: first + ended[seeds - 1] - ended[0] for seeds in sizes.seeds}
-    with tempfile.TemporaryDirectory() as name:
-        audio = render(Path(name), sizes.clips_of_workers, SECONDS, RATE)
+        folder = Path(name)
+        most = max(*sizes.clips, sizes.clips_of_seeds, sizes.clips_of_workers)
+        rendered = render(folder, most, SECONDS, RATE)
+        for clips in sizes.clips:
+            audio = first_of(rendered, clips, folder / f"first_{clips}")
+            curves["cold"][clips], curves["warm"][clips] = _extract(audio, folder / f"clips_{clips}", cores())
+        audio = first_of(rendered, sizes.clips_of_workers, folder / "of_workers")
         for workers in sizes.workers:
-            curves["workers"][workers] = _extract(audio, Path(name) / str(workers), workers)[0]
+            curves["workers"][workers] = _extract(audio, folder / f"workers_{workers}", workers)[0]
+        audio = first_of(rendered, sizes.clips_of_seeds, folder / "of_seeds")
+        curves["seeds"] = _sweeps(audio, folder / "sweep", sizes.seeds)
     return curves
 
 
