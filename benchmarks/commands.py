@@ -25,7 +25,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """A command that ended well: seconds by the clock, its largest resident memory in GB, what it wrote."""
+    """A command that ended well: seconds by the clock, its largest resident memory in GB, what it wrote.
+
+    The memory is no less than what this process held when it began the command: Linux counts from the fork on.
+    """
 
     seconds: float
     memory: float

@@ -139,6 +139,6 @@ def test_two_processes_at_once_compute_once(place, start_train, tmp_path):
     for process in processes:
         process.process.wait(timeout=600)
     said = [line.split() for process in processes for line in process.said if line.startswith("computed")]
-    assert sorted(int(words[1]) for words in said) == [0, 10]
+    assert sum(int(words[1]) for words in said) == 10  # each clip by one of them, whichever
     assert said[0][2] == said[1][2]
     assert place().computed == 0
