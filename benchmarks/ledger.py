@@ -62,10 +62,10 @@ def _fill(store: Store, template: str, count: int) -> None:
         for table in ("runs", "tags", "params", "latest_metrics"):
             columns = [row[1] for row in base.execute(f"pragma table_info({table})")]
             names = ", ".join(f'"{name}"' for name in columns)
-            rows = base.execute(f"select {names} from {table} where run_uuid = ?", (template,)).fetchall()  # noqa: S608
+            rows = base.execute(f"select {names} from {table} where run_uuid = ?", (template,)).fetchall()  # noqa: S608  # names of MLflow's schema
             marks = ", ".join("?" * len(columns))
             copies = [_copy(columns, row, n) for n in range(first, first + count) for row in rows]
-            base.executemany(f"insert into {table} ({names}) values ({marks})", copies)  # noqa: S608
+            base.executemany(f"insert into {table} ({names}) values ({marks})", copies)  # noqa: S608  # names of MLflow's schema
 
 
 def _copy(columns: list[str], row: tuple[object, ...], n: int) -> list[object]:

@@ -20,14 +20,15 @@ from pathlib import Path
 
 start = time.perf_counter()
 
-import librosa  # noqa: E402  # what a script waits for first is counted
-import numpy as np  # noqa: E402
-import pytorch_lightning as pl  # noqa: E402
-import timm  # noqa: E402
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn import functional  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+# ruff: noqa: E402 - imports after the start of the clock: what a script waits for first is counted
+import librosa
+import numpy as np
+import pytorch_lightning as pl
+import timm
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 
 seconds = {"imports": time.perf_counter() - start}
 

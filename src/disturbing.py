@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from src import configure, provenance, using
 from src.console import progress_bar
 from src.data.dataset import DatasetSettings
-from src.data.index import write_atomically
+from src.data.writing import write_asked
 from src.disturbance import KINDS, UNDISTURBED
 from src.disturbance.curves import Clips, Point, chosen, measure
 from src.disturbance.figure import draw
@@ -60,7 +60,7 @@ def robustness(cfg: DictConfig) -> None:
         f"{name}.csv": as_csv(points, run.run_id).encode(),
     }
     folder = Path(str(cfg.folder))
-    _write(folder, files)
+    write_asked(f"folder={folder}", {folder / name: content for name, content in files.items()})
     child = _tracked(store, model, disturbances, points, files)
     sys.stdout.write(f"{_table(points)}\n{folder}/{name}.png, .csv; MLflow: run {child} beneath run {run.run_id}\n")
 
@@ -138,15 +138,6 @@ def _table(points: Sequence[Point]) -> str:
         ends = f"{100 * point.interval.low:.1f} to {100 * point.interval.high:.1f}"
         rows.append((title, f"{100 * point.accuracy:.1f}", ends))
     return text_table(("disturbance", "accuracy %", "95 % interval"), rows)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(folder / name, content)
-    except OSError as error:
-        raise UserError(f"folder={folder}: cannot be written ({error.strerror})") from error
 
 
 def _tracked(

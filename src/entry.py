@@ -38,7 +38,7 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
         sys.stderr.write("interrupted\n")
         # An interrupt within code that a library compiles makes `python -m` end by SIGINT whatever the status given,
         # unless other code was compiled since.
-        exec("")  # noqa: S102
+        exec("")  # noqa: S102  # a text of ours, and an empty one
     except SystemExit as ended:  # Hydra, after it told what a launcher raised
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
     except BrokenPipeError:

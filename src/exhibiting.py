@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from src import configure, using
 from src.contents import Contents
 from src.data.dataset import DatasetSettings
-from src.data.index import write_atomically
+from src.data.writing import write_asked
 from src.errors import UserError
 from src.experiment import Paths
 from src.material import Place, list_clips
@@ -54,11 +54,7 @@ def exhibit(cfg: DictConfig) -> None:
         limit=media.cell,
     )
     text = page(found, Cards(found, shown), told)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, text.encode())
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from error
+    write_asked(f"out={out}", {out: text.encode()})
     sys.stdout.write(
         f"{out}: {len(found.ids)} test clips, {len(runs)} seed{'s' * (len(runs) > 1)}; {len(found.always_wrong())} "
         f"wrong for every seed, {len(found.disputed())} on which seeds disagree; {len(text) / 1e6:.1f} MB\n"

@@ -141,7 +141,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
             material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
             learned = _fit(experiment, material, run)
             if isinstance(experiment.transfer, FineTune):
-                learned = _fine_tuned(experiment, contents, learned, place, run)
+                learned = _fine_tuned(experiment.transfer, experiment, contents, learned, place, run)
             material = learned.material
             seconds = {**material.extraction.seconds, **learned.seconds}
             card = _card(experiment, learned)
@@ -182,13 +182,14 @@ def _fit(experiment: Experiment, material: Material, run: Run) -> _Learned:
     return _Learned(experiment.recipe, material, head, {"fit": time.perf_counter() - start})
 
 
-def _fine_tuned(experiment: Experiment, contents: Contents, begun: _Learned, place: Place, run: Run) -> _Learned:
+def _fine_tuned(
+    settings: FineTune, experiment: Experiment, contents: Contents, begun: _Learned, place: Place, run: Run
+) -> _Learned:
     """The network trained with the head, whose weights the run stores, and its features of every clip."""
     from src.head.validation import log_validation
     from src.transfer.tuning import finetune, save
 
-    start, settings, logger = time.perf_counter(), experiment.transfer, run.lightning_logger()
-    assert isinstance(settings, FineTune)  # noqa: S101
+    start, logger = time.perf_counter(), run.lightning_logger()
     tuned = finetune(
         settings, begun.recipe, begun.material, begun.head,
         seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from src import configure, using
 from src.data.audio import Window, decode
 from src.data.encode import wav
-from src.data.index import write_atomically
 from src.data.waveform import Waveform
+from src.data.writing import write_asked
 from src.errors import UserError
 from src.explanation.figure import draw
 from src.explanation.making import Check, Explanation, Model, explain
@@ -49,17 +49,15 @@ def explain_file(cfg: DictConfig) -> None:
     told = {"file": audio.name, "run": trained.run.run_id, "start_s": window.start, "seconds": waveform.duration}
     told |= summary(found, settings, waveform)
     title = f"{audio.name}: {told['predicted']} at {100 * float(found.said.max()):.0f} %, run {trained.run.run_id[:8]}"
-    _write(
-        out,
-        {
-            "explanation.png": draw(found, trained.recipe.drawing, waveform.sample_rate, title),
-            "effects.csv": effects_csv(found).encode(),
-            "summary.json": json.dumps(told, indent=1, ensure_ascii=False).encode(),
-            "clip.wav": wav(waveform),
-            "only.wav": wav(found.only),
-            "without.wav": wav(found.without),
-        },
-    )
+    files = {
+        "explanation.png": draw(found, trained.recipe.drawing, waveform.sample_rate, title),
+        "effects.csv": effects_csv(found).encode(),
+        "summary.json": json.dumps(told, indent=1, ensure_ascii=False).encode(),
+        "clip.wav": wav(waveform),
+        "only.wav": wav(found.only),
+        "without.wav": wav(found.without),
+    }
+    write_asked(f"out={out}", {out / name: content for name, content in files.items()})
     sys.stdout.write(_text(audio, found, told, out))
 
 
@@ -92,15 +90,6 @@ def _heard(trained: TrainedModel, audio: Path, window: Window) -> Waveform:
     )  # fmt: skip
     kept = waveform.samples[:, : max(1, round(card.typical_seconds * waveform.sample_rate))]
     return Waveform(np.ascontiguousarray(kept), waveform.sample_rate)
-
-
-def _write(folder: Path, files: dict[str, bytes]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_atomically(folder / name, content)
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written ({error.strerror})") from error
 
 
 def _text(audio: Path, found: Explanation, told: dict[str, Any], out: Path) -> str:

@@ -109,7 +109,8 @@ class _Job:
     def facts(self, digest: str) -> Facts:
         """Facts of a clip whose features are known."""
         found = self.index.facts(digest, self.recipe.window)
-        assert found is not None, "known() asks for both"  # noqa: S101
+        if found is None:
+            raise LookupError(f"{digest}: features without facts, although known() asks for both")
         return found
 
     def known(self, digests: Collection[str]) -> dict[str, Row]:

@@ -13,7 +13,7 @@ import safetensors.numpy
 from jaxtyping import Float32
 from safetensors import SafetensorError, safe_open
 
-from src.data.index import write_atomically
+from src.data.writing import write_atomically
 
 log = logging.getLogger(__name__)
 

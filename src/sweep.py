@@ -57,7 +57,7 @@ def _retry(_: DictConfig, ledger: "Ledger") -> None:
     sys.stdout.write(counts(cells) + "\n")
     sys.stdout.flush()
     if any(cell.state in ("failed", "missing") for cell in cells):
-        os.execv(sys.executable, [sys.executable, "-m", "src.train", "-m", *_words])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "src.train", "-m", *_words])  # noqa: S606  # our own interpreter, no shell
 
 
 def _sync(cfg: DictConfig, ledger: "Ledger") -> None:

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src import entry
 from src.errors import UserError
@@ -178,8 +178,8 @@ def _say_job(
 ) -> None:
     place = f"[{number + 1}/{_current.jobs}] " if swept and _current.jobs > 1 else f"[{number + 1}] " if swept else ""
     if outcome is None:
-        choices = OmegaConf.to_container(HydraConfig.get().runtime.choices)
-        name = f"{choices['dataset']} {choices['preprocess']} seed={cfg.seed}"  # type: ignore[index,call-overload]
+        choices = HydraConfig.get().runtime.choices
+        name = f"{choices['dataset']} {choices['preprocess']} seed={cfg.seed}"
         _say(f"{place}{name}: failed: {reason}")
         return
     tags = outcome.tags
@@ -196,7 +196,7 @@ def _say_job(
 
 
 def _write(folder: Path, result: JobResult) -> None:
-    from src.data.index import write_atomically
+    from src.data.writing import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / RESULT, json.dumps(asdict(result), ensure_ascii=False).encode())
@@ -212,7 +212,7 @@ def _rates(cache: Path) -> dict[str, float]:
 
 def _remember(cache: Path, stages: dict[str, float], seconds: float) -> None:
     """Keep a running mean of what jobs cost on this machine, for the next forecast."""
-    from src.data.index import write_atomically
+    from src.data.writing import write_atomically
 
     features = sum(stages.get(stage, 0.0) for stage in ("decode", "picture", "backbone"))
     rates = _rates(cache)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from src import configure
 from src.data.audio import decode
-from src.data.index import write_atomically
+from src.data.writing import write_asked
 from src.errors import UserError
 from src.recipe import Timer
 
@@ -38,13 +38,14 @@ def show(cfg: DictConfig) -> None:
         levels = drawing.picture(waveform)
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
-        _write(picture, stream.getvalue())
+        write_asked(f"picture={picture}", {picture: stream.getvalue()})
         log.info("%s: %d x %d pixels", picture, levels.shape[1], levels.shape[0])
     if features is not None:
         recipe = configure.recipe(settings, Path(str(cfg.paths.tracking)) / "jobs")
         value, _ = recipe.prepare(audio, Timer())
         row = recipe.backbone.embed([value])[0]
-        _write(features, features_csv(audio.name, recipe.backbone.feature_names, row).encode())
+        content = features_csv(audio.name, recipe.backbone.feature_names, row).encode()
+        write_asked(f"features={features}", {features: content})
         log.info("%s: %d features of %s (%s)", features, len(row), recipe.backbone.name, recipe.backbone.weights)
 
 
@@ -55,11 +56,3 @@ def features_csv(name: str, names: list[str], row: Float32[np.ndarray, " feature
     table.writerow(["file", *names])
     table.writerow([name, *(str(value) for value in row)])
     return text.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

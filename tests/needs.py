@@ -21,7 +21,7 @@ def faketime() -> Path | None:
 @cache
 def _can_mount() -> bool:
     """Whether this user may mount file systems; found out in a name space that ends with the child."""
-    words = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]  # noqa: S108
+    words = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/tmp"]  # noqa: S108  # mounted over, in its own name space only
     try:
         return os.geteuid() == 0 and subprocess.run(words, capture_output=True, check=False).returncode == 0
     except OSError:

@@ -67,7 +67,8 @@ def measure(
             failed[clip.id] = bad[digest].replace(str(paths[digest]), str(clip.path))
         elif digest is not None:
             facts = contents.index.facts(digest, window)
-            assert facts is not None, "decoded or known"  # noqa: S101
+            if facts is None:
+                raise LookupError(f"{clip.id}: neither decoded nor known")
             found = Fingerprint.from_row(rows[digest])
             measured.append(Measured(clip, digest, clip.path.stat().st_size, facts, found))
     return measured, failed

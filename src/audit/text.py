@@ -1,7 +1,7 @@
 """An audit's report as tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from src.audit.census import Spread
 from src.audit.copies import Copies, NearCopies
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from src.audit.report import Report
 
 _SHOWN = 10
+
+C = TypeVar("C", bound=Copies)
 
 
 def text(report: "Report") -> str:
@@ -106,15 +108,14 @@ def _copies(report: "Report") -> str:
     return "\n".join(lines)
 
 
-def _near(copies: Copies) -> str:
-    assert isinstance(copies, NearCopies), "only near copies are shown here"  # noqa: S101
+def _near(copies: NearCopies) -> str:
     return (
         f"same sound: {copies.clips[0]} ~ {copies.clips[1]} (similarity {copies.similarity:.3f}, "
         f"{copies.gain:+.1f} dB, {copies.lag:+.3f} s){_across(copies)}"
     )
 
 
-def _worst(found: Sequence[Copies]) -> list[Copies]:
+def _worst(found: Sequence[C]) -> list[C]:
     return sorted(found, key=lambda copies: not (copies.across_classes or copies.across_split))
 
 

@@ -108,6 +108,6 @@ def converted(openvino: ModuleType, module: nn.Module, shape: tuple[int, ...]) -
     with warnings.catch_warnings(), torch.no_grad():
         # torch would rather export, which gives the same bits and takes twice as long
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # torch exports it unlisted
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return openvino.convert_model(traced, example_input=example, input=list(shape))

@@ -98,7 +98,7 @@ def _in_precision(module: nn.Module, precision: str) -> nn.Module:
         for part in module.modules():
             if isinstance(part, (nn.Conv2d, nn.Linear)):
                 part.to(torch.bfloat16)
-    converted: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    converted: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # no overload has it alone
     return converted
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from filelock import FileLock
 
 from src.data.audio import Facts, Window
+from src.data.writing import write_atomically
 
 _FORMAT = 1
 _JOURNAL_BYTES = 1 << 16
@@ -138,31 +138,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _umask() -> int:
-    found = os.umask(0)  # it can only be read by setting it
-    os.umask(found)
-    return found
-
-
-_UMASK = _umask()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename: a reader sees the old file or the new one, whole.
-
-    Others may read the file as far as the process's umask allows.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            os.fchmod(descriptor, 0o666 & ~_UMASK)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _facts_key(digest: str, window: Window) -> str:

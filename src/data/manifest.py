@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from src.data.clip import Clip
-from src.data.index import write_atomically
+from src.data.writing import write_atomically
 from src.errors import UserError
 
 NAME = "manifest.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 import urllib3
 
-from src.data.index import write_atomically
+from src.data.writing import write_atomically
 from src.errors import UserError
 
 _CHUNK = 1 << 20

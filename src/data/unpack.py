@@ -33,7 +33,7 @@ _DAMAGE = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # zipfile's word for a method of compression that it does not know
 )
 
 
@@ -159,7 +159,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
         count = 0
         while (info := file.next()) is not None:
             # The list of what went by would grow to hundreds of megabytes.
-            file.members.clear()  # type: ignore[attr-defined]
+            file.members.clear()  # type: ignore[attr-defined]  # the library's own, absent from its types
             count += 1
             if count > _MOST_MEMBERS:
                 raise _refused(archive, info.name, f"is the {count}th member, more than {_MOST_MEMBERS}")

@@ -65,7 +65,8 @@ def _curve(axes: "Axes", kind: Kind, pairs: Sequence[tuple[float, Point]], undis
     axes.set_xlabel(kind.unit or "of its length", fontsize=8.5)
     tidy(axes)
     axes.tick_params(labelleft=True)
-    if axes.get_subplotspec().is_first_col() and axes.get_subplotspec().is_first_row():  # type: ignore[union-attr]
+    place = axes.get_subplotspec()
+    if place is not None and place.is_first_col() and place.is_first_row():
         end = axes.get_yaxis_transform()
         axes.text(0.02, 100 * undisturbed + 1.5, "undisturbed", transform=end, fontsize=7, color=INK, va="bottom")
         axes.text(

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from src.data.index import write_atomically
+from src.data.writing import write_atomically
 from src.ledger.copying import Copy, local_folder
 from src.tracking import RunRecord, Store
 

@@ -113,7 +113,8 @@ def _wide(desk: Desk, keys: Sequence[tuple[str, str]]) -> Table:
 
 def _probes(row: Row) -> tuple[Alone | None, Alone | None]:
     found = row.cell.predictions
-    assert found is not None, "asked only of rows with runs"  # noqa: S101
+    if found is None:
+        raise LookupError("asked of a row without runs")
     return alone(found, 20 * np.log10(np.maximum(found.rms, _QUIETEST))), alone(found, found.duration)
 
 

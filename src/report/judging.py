@@ -123,7 +123,8 @@ def not_learnt(row: Row | None) -> Judgement:
 
 def told(one: Compared) -> str:
     """A comparison in words."""
-    assert one.result is not None, "asked only of those with a result"  # noqa: S101
+    if one.result is None:
+        raise LookupError("asked of a comparison without a result")
     return f"{_difference(one)} points ({span(one.result.interval.low, one.result.interval.high, signed)}), {_p(one)}"
 
 

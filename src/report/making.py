@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.data.index import write_atomically
+from src.data.writing import write_asked
 from src.errors import UserError
 from src.report import desk as desks
 from src.report import markup
@@ -141,13 +141,7 @@ def _write(made: Made, request: Request) -> list[Path]:
         content["paper.html"] = page(made.reports, title, lead, made.missing).encode()
     for report in made.reports:
         content |= files_of(report)
-    try:
-        request.folder.mkdir(parents=True, exist_ok=True)
-        for name, body in content.items():
-            write_atomically(request.folder / name, body)
-            (request.folder / name).chmod(0o644)  # to be read by others, unlike a temporary file
-    except OSError as error:
-        raise UserError(f"folder={request.folder}: cannot be written to ({error.strerror})") from error
+    write_asked(f"folder={request.folder}", {request.folder / name: body for name, body in content.items()})
     names = list(content) if request.name != PAPER else list(content)[:1]
     return [request.folder / name for name in names]
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from src.errors import UserError
 from src.report.canvas import INK, canvas, draw_spectrogram, png, tidy
 from src.report.document import Picture, Report
 from src.report.studio import Shown, Studio
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _NOTE = re.compile(r"(\d{2,3})[-_](\d{2,3})$")
 _METRES = {
@@ -156,11 +160,11 @@ def _near_middle_c(key: str) -> float:
     return abs(int(found[1]) - _MIDDLE_C) + abs(int(found[2]) - _FORTE) / 1000 if found else float("inf")
 
 
-def _panel(axes: object, shown: Shown, clip: Clip, title: str = "") -> None:
+def _panel(axes: "Axes", shown: Shown, clip: Clip, title: str = "") -> None:
     picture, seconds = shown.picture(clip)
-    draw_spectrogram(axes, picture, shown.drawing.spectrogram, seconds)  # type: ignore[arg-type]
+    draw_spectrogram(axes, picture, shown.drawing.spectrogram, seconds)
     if title:
-        axes.set_title(title, fontsize=10, color=INK)  # type: ignore[attr-defined]
+        axes.set_title(title, fontsize=10, color=INK)
 
 
 def _report(name: str, title: str, content: bytes, alt: str, told: str) -> Report:

@@ -39,7 +39,7 @@ def guard_server(most: int) -> bool:
         async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
             await limited(super().__call__, most)(scope, receive, send)
 
-    fastapi.FastAPI = Guarded  # type: ignore[misc]
+    fastapi.FastAPI = Guarded  # type: ignore[misc]  # MLflow makes its application from this name
     return True
 
 

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from src.backbone.frozen import FrozenNetwork
 from src.data.audio import decode
 from src.data.clip import Clip
-from src.data.index import write_atomically
+from src.data.writing import write_atomically
 from src.features import digest_of
 from src.recipe import Recipe
 

@@ -1,6 +1,5 @@
 """From a head fitted to frozen features to a network trained with it, and back to a frozen network and its head."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from src.backbone import Backbone
 from src.backbone.blocks import last
 from src.backbone.frozen import FrozenNetwork
+from src.data.split import Part
 from src.errors import UserError
 from src.head import FittedHead, MetricLogger, Trainer
 from src.head.network import FittedNetwork
@@ -94,15 +94,14 @@ def finetune(
     return Tuned(network.tuned(state), tuned, state)
 
 
-def _seen(material: Material, part: str, pictures: Pictures, place: Place) -> Seen:
+def _seen(material: Material, part: Part, pictures: Pictures, place: Place) -> Seen:
     """Clips of one part, their pictures ready on disk."""
-    chosen = material.where(part)  # type: ignore[arg-type]
+    chosen = material.where(part)
     extraction = material.extraction
     digests = [extraction.digests[i] for i in chosen]
     told = place.progress(f"{material.dataset.name}: pictures")
     pictures.complete({extraction.digests[i]: extraction.clips[i] for i in chosen}, place.workers, told)
-    read: Callable[[int], np.ndarray] = lambda position: pictures.of_clip(digests[position])  # noqa: E731
-    return Seen(read, material.labels[chosen])
+    return Seen(lambda position: pictures.of_clip(digests[position]), material.labels[chosen])
 
 
 def save(tuned: Tuned, folder: Path) -> None:

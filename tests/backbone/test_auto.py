@@ -20,7 +20,7 @@ NOTHING = {
 
 
 def auto(**changed: object) -> Auto:
-    return Auto(**({"weights": None} | NOTHING | changed))  # type: ignore[arg-type]
+    return Auto(**({"weights": None} | NOTHING | changed))  # type: ignore[arg-type]  # values of any type are what is tried
 
 
 def test_a_given_file_means_the_papers_network(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_the_engine_is_loaded_only_when_a_clip_comes(settings: Settings, monkeyp
     loaded = []
     kind = choose("torch", "float32", "cpu")
 
-    class Counted(kind):  # type: ignore[misc,valid-type]
+    class Counted(kind):  # type: ignore[misc,valid-type]  # a class chosen at run time
         def __init__(self, *args: object) -> None:
             loaded.append(args)
             super().__init__(*args)

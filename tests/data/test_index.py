@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from src.data.audio import Facts, Window
-from src.data.index import AudioIndex, write_atomically
+from src.data.index import AudioIndex
 
 WHOLE = Window(0.0, None, None)
 FACTS = Facts(44100, 2, "WAV/PCM_16", 1.5, 1.5, 0.9, 0.1, 0.0)
@@ -194,24 +194,3 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "audio" / "a.wav").write_bytes(b"one")
     assert index.digest(tmp_path / "audio" / "a.wav") == sha(b"one")
     index.save()
-
-
-def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
-    target = tmp_path / "x.json"
-    write_atomically(target, b"old")
-
-    def broken(self, _):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", broken)
-        with pytest.raises(OSError, match="No space"):
-            write_atomically(target, b"new")
-    assert target.read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
-
-
-def test_a_written_file_is_as_readable_as_any_other(tmp_path):
-    write_atomically(tmp_path / "ours", b"content")
-    (tmp_path / "any").write_bytes(b"content")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode

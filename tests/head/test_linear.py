@@ -111,10 +111,10 @@ def test_a_seed_gives_the_same_bits_whatever_ran_before():
 
 def test_a_fit_leaves_the_process_as_it_was(capfd, caplog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    before = torch.random.get_rng_state(), np.random.get_state()[1], signal.getsignal(signal.SIGTERM)  # noqa: NPY002
+    before = torch.random.get_rng_state(), np.random.get_state()[1], signal.getsignal(signal.SIGTERM)  # noqa: NPY002  # must stay untouched
     fit(validation=clouds([2, 2, 2]), logger=Recorder())
     assert torch.equal(before[0], torch.random.get_rng_state())
-    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002  # must stay untouched
     assert signal.getsignal(signal.SIGTERM) == before[2]
     assert torch.is_grad_enabled()
     assert list(tmp_path.iterdir()) == []

@@ -147,7 +147,7 @@ def _mlflow() -> None:
     """MLflow's tables use what SQLAlchemy deprecates, and it says so when they are first looked at."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import mlflow.store.tracking.dbmodels.models  # noqa: F401
+        import mlflow.store.tracking.dbmodels.models  # noqa: F401  # it defines the tables
         from sqlalchemy.orm import configure_mappers
 
         configure_mappers()

@@ -40,7 +40,7 @@ def _mark_stages(path: str) -> None:
     from src.ledger.server import Server
 
     file = os.open(path, os.O_CREAT | os.O_RDWR)
-    Server.deliver = _marked(Server.deliver, "delivery", file)  # type: ignore[method-assign]
+    Server.deliver = _marked(Server.deliver, "delivery", file)  # type: ignore[method-assign]  # a wrapper in its place
     for name, stage in _STAGES.items():
         setattr(experiment, name, _marked(getattr(experiment, name), stage, file))
 
@@ -75,7 +75,7 @@ def main() -> None:
     for name in _HEAVY:
         importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print(json.dumps({"ready": True}), flush=True)  # noqa: T201
+    print(json.dumps({"ready": True}), flush=True)  # noqa: T201  # the answer to the test
     for line in sys.stdin:
         order = json.loads(line)
         if "wait" in order:
@@ -87,7 +87,7 @@ def main() -> None:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 _child(order)
             answer = {"pid": pid}
-        print(json.dumps(answer), flush=True)  # noqa: T201
+        print(json.dumps(answer), flush=True)  # noqa: T201  # the answer to the test
 
 
 if __name__ == "__main__":

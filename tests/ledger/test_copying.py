@@ -16,7 +16,8 @@ POINTS = [("train/loss", 1 / (1 + i), i) for i in range(1100)]
 
 @pytest.fixture(scope="module")
 def stores(database: Path) -> tuple[Store, Store]:
-    return tuple(Store(TrackingSettings(None, f"copying-{name}"), database) for name in ("from", "to"))  # type: ignore[return-value]
+    one, other = (Store(TrackingSettings(None, f"copying-{name}"), database) for name in ("from", "to"))
+    return one, other
 
 
 @pytest.fixture(scope="module")

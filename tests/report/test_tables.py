@@ -54,7 +54,10 @@ def test_table3_has_the_papers_values_and_chance(shelf, cells):
 def test_table4_is_the_rms_of_each_class(shelf, cells):
     wanted = cells("table2_network", "dataset=composer", "preprocess=unprocessed")
     shelf.classes = ("beethoven", "mozart")
-    level = lambda i: 0.05 + 0.01 * (i % 4)  # noqa: E731
+
+    def level(i):
+        return 0.05 + 0.01 * (i % 4)
+
     shelf.add(wanted[0], 0, ALL, origin="recorded", rms=level)
     loudness, overlap = table4(shelf.desk(wanted)).tables
     beethoven, mozart = rows_of(loudness)

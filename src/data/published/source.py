@@ -13,8 +13,8 @@ import soundfile
 
 from src.data import manifest
 from src.data.download import Progress
-from src.data.index import write_atomically
 from src.data.transfer import checksum
+from src.data.writing import write_atomically
 from src.errors import UserError
 
 _log = logging.getLogger(__name__)
