@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src import configure
+from src.backbone.weights import table_name
 from src.data import folder
 from src.errors import UserError
 from src.recipe import Recipe
@@ -135,7 +136,7 @@ def _tag(key: str, settings: Mapping[str, Any]) -> str:
     if key == "spectrogram":
         return kind.lower()
     if key == "backbone" and "model" in settings:
-        return str(settings["model"]).partition(".")[0].replace("tf_efficientnet_lite0", "efficientnet_lite0")
+        return table_name(str(settings["model"]))
     return str(getattr(configure.described(settings), "name", module if kind == "Auto" else kind.lower()))
 
 

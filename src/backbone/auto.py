@@ -8,7 +8,7 @@ from pathlib import Path
 
 from src.backbone import hub
 from src.backbone.vision import Vision
-from src.backbone.weights import INCEPTION, RANDOM, local
+from src.backbone.weights import INCEPTION, LITE0, RANDOM, local
 
 INSTEAD = (
     "backbone=auto: the weights of the paper's network ({model}) are neither in {place} nor in the hub's cache, and "
@@ -76,7 +76,7 @@ class Auto:
 
     def settle(self, decision: Decision) -> Vision:
         """The same, for a decision made before."""
-        model = INCEPTION.model if decision.config == "inception_v3" else "tf_efficientnet_lite0"
+        model = INCEPTION.model if decision.config == "inception_v3" else LITE0
         settings = asdict(self)
         if self.weights is None and decision.weights is not None:
             settings["weights"] = str(decision.weights)

@@ -14,8 +14,9 @@ from src.backbone import JSON
 from src.backbone.engine import Engine, choose
 from src.backbone.network import Network, build
 from src.backbone.squash import scaled, squash
-from src.backbone.state import LITE0, State, digest, fit
+from src.backbone.state import State, digest, fit
 from src.backbone.vision import Vision
+from src.backbone.weights import table_name
 from src.errors import UserError
 
 PROTOCOL = 128.0  # the retrain script's mean and deviation of pixel values, which run from 0 to 255
@@ -41,8 +42,7 @@ class FrozenNetwork:
         Raises:
             UserError: see `Vision.load`.
         """
-        architecture = settings.model.split(".", maxsplit=1)[0]
-        self.name = "efficientnet_lite0" if architecture == LITE0 else architecture
+        self.name = table_name(settings.model)
         self._again = settings, weights_dir, workers
         self.network = network or build(settings.model, settings.weights, settings.weights_seed, weights_dir)
         self.weights = self.network.weights

@@ -8,8 +8,8 @@ import timm
 import torch
 from torch import nn
 
-from src.backbone.state import LITE0, digest, fit, read_lite0, read_safetensors
-from src.backbone.weights import RANDOM, Published, fetch
+from src.backbone.state import digest, fit, read_lite0, read_safetensors
+from src.backbone.weights import LITE0, RANDOM, Published, fetch
 from src.errors import UserError
 
 IMAGENET = ("in1k", "in12k", "in21k", "in22k")  # how timm marks weights trained on ImageNet

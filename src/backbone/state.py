@@ -11,10 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from src.backbone.weights import check_name
+from src.backbone.weights import LITE0, check_name
 from src.errors import UserError
 
-LITE0 = "tf_efficientnet_lite0"
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of version 0.1.0's one file
 BOOKKEEPING = "num_batches_tracked"  # a training counter: no feature depends on it, and some files lack it
 

@@ -7,7 +7,14 @@ from src.backbone import hub
 from src.errors import UserError
 
 RANDOM = "random"
+LITE0 = "tf_efficientnet_lite0"  # timm's name of the network whose weights a package brings
 PICKLES = (".pth", ".pt", ".bin", ".pkl", ".pickle", ".ckpt", ".tar")
+
+
+def table_name(model: str) -> str:
+    """A network as tables name it: timm's name without that of the weights, and without `tf_` where it is Lite0."""
+    architecture = model.partition(".")[0]
+    return architecture.removeprefix("tf_") if architecture == LITE0 else architecture
 
 
 @dataclass(frozen=True)
