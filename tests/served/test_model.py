@@ -64,6 +64,9 @@ def weights_file(bench, sounds, tmp_path):
     return tmp_path / "mine.safetensors"
 
 
+PICKLES = (".pkl", ".pickle", ".pth", ".joblib")
+
+
 @pytest.mark.parametrize(
     "words",
     [[], ["backbone=marsyas", "head=random_forest"], [*NETWORK, "backbone.weights=random", *TUNED]],
@@ -72,6 +75,8 @@ def weights_file(bench, sounds, tmp_path):
 def test_it_answers_as_the_run_did(bench, packed, words):
     model, folder, store = packed(*words)
     rows = stored(store, model.run.run_id)[:3]
+    # looked at before it is loaded: Python keeps what it compiles beside the code, unless told not to
+    assert [p for p in folder.rglob("*") if p.suffix in (*PICKLES, ".pyc")] == []
     served = mlflow.pyfunc.load_model(str(folder))
     found = served.predict(frame(bench, [row["clip"] for row in rows]))
     for row, one in zip(rows, found, strict=True):
@@ -84,7 +89,7 @@ def test_it_answers_as_the_run_did(bench, packed, words):
     with pytest.raises(MlflowException, match=r"missing inputs \['audio'\]"):
         served.predict(pd.DataFrame({"sound": ["aGVsbG8="]}))
     assert len(served.predict(frame(bench, ["low/00.wav"]))) == 1
-    assert [p for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle", ".pth", ".pyc", ".joblib")] == []
+    assert [p for p in folder.rglob("*") if p.suffix in PICKLES] == []
     assert (folder / "code" / "src" / "served" / "model.py").is_file()
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "loader_module: mlflow.pyfunc.loaders.code_model" in (folder / "MLmodel").read_text()
