@@ -41,6 +41,8 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
         exec("")  # noqa: S102  # a text of ours, and an empty one
     except SystemExit as ended:  # Hydra, after it told what a launcher raised
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        if status:
+            sys.stderr.write(helping.mistyped(sys.argv[1:]))
     except BrokenPipeError:
         silence()
     if finish is not None and not finish() and status == 0:

@@ -1,5 +1,7 @@
-"""`--help`: every option of every group, each explained by the first line of its own file."""
+"""`--help`: every option of every group, each explained by the first line of its own file; and names mistyped."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -21,3 +23,37 @@ def options(group: str) -> str:
         told = comments[0].lstrip("# ") if comments else ""
         lines.append(f"  {group + '=' + path.stem:<{_WIDTH}} {told}")
     return "\n".join(lines)
+
+
+def mistyped(words: Iterable[str]) -> str:
+    """A line for each override whose setting no configuration file has, with the names most like it."""
+    known = _settings()
+    lines = []
+    for word in words:
+        name, given, _ = word.partition("=")
+        deep = name.count(".") > 1  # within a table that a person fills
+        if not given or deep or name.startswith(("-", "+", "~", "hydra")) or name in known:
+            continue
+        alike = difflib.get_close_matches(name, known, n=3)
+        way_out = f"did you mean {' or '.join(alike)}?" if alike else "--help lists what there is"
+        lines.append(f"{name}: there is no such setting; {way_out}\n")
+    return "".join(lines)
+
+
+def _settings() -> set[str]:
+    """Groups, and the names of all settings as they are typed."""
+    found = {path.name for path in _CONF.iterdir() if path.is_dir()}
+    for path in _CONF.rglob("*.yaml"):
+        place = path.parent.relative_to(_CONF).parts
+        group = "" if not place or place[0] == "hydra" or path.stem == "using" else place[0]
+        group = path.stem if group == "schema" else group
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        for key in _names(content):
+            found.add(f"{group}.{key}" if group else key)
+    return found
+
+
+def _names(content: object) -> Iterable[str]:
+    for key, value in content.items() if isinstance(content, dict) else ():
+        yield str(key)
+        yield from (f"{key}.{inner}" for inner in _names(value))
