@@ -1,36 +1,29 @@
 """From clips to a feature matrix: what the cache lacks is computed by every core and kept batch by batch."""
 
 import logging
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from src.contents import Contents
-from src.data.audio import Facts, UnreadableAudio
+from src.data.audio import Facts
 from src.data.clip import Clip
 from src.data.index import AudioIndex
+from src.embedding import Embedded, Embedding
 from src.features import FeatureCache, Row
+from src.preparing import Prepared, killed_told
 from src.recipe import Recipe, Timer
 from src.sharing import Pieces
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
-R = TypeVar("R")
 Progress = Callable[[int, int], None]
 
 _BATCH = 32
 _BATCH_SECONDS = 5.0
-# Clips prepared while the backbone is loaded, which takes a second or two; about a megabyte each.
-_AHEAD = 64
 
 
 @dataclass
@@ -103,8 +96,6 @@ class _Job:
         self.computed = 0
         self._seen: set[str] = set()
         self._bare: dict[str, Row] = {}
-        self._loading, self._loaded = threading.Lock(), threading.Event()
-        self._ahead: deque[tuple[str, np.ndarray]] = deque()
 
     def facts(self, digest: str) -> Facts:
         """Facts of a clip whose features are known."""
@@ -137,37 +128,39 @@ class _Job:
             if progress is not None:
                 progress(total - len(clips) + len(rows) + len(self.bad), total)
 
-        def compute(digests: Iterable[str]) -> None:
+        def compute(digests: Iterable[str], many: int) -> None:
             items = ((digest, clips[digest]) for digest in digests)
-            self._compute(items, rows, pieces, dataset, workers, tell)
+            embedded = Embedding(self.recipe, workers, self.timer).rows(items, many)
+            self._compute(embedded, rows, pieces, dataset, tell)
 
         try:
-            compute(pieces.free(lacking))
-            if pieces.some_are_busy:
-                log.info("%s: another process computes the rest of these features, waiting for it", dataset)
-            for digests in pieces.others(lacking):
-                compute(digests)
+            with killed_told():
+                compute(pieces.free(lacking), total)
+                if pieces.some_are_busy:
+                    log.info("%s: another process computes the rest of these features, waiting for it", dataset)
+                for digests in pieces.others(lacking):
+                    compute(digests, len(digests))
         finally:
             pieces.release()
 
     def _compute(
         self,
-        clips: Iterable[tuple[str, Clip]],
+        clips: Iterable[Embedded],
         rows: dict[str, Row],
         pieces: Pieces,
         dataset: str,
-        workers: int,
         tell: Callable[[], None],
     ) -> None:
-        """Features of clips by digest, written to the cache a batch at a time, even when interrupted."""
+        """Keep features by digest in `rows` and, a batch at a time, in the cache, even when interrupted."""
         waiting: dict[str, Row] = {}
         written = time.monotonic()
         try:
-            for digest, row in self._results(clips, workers):
+            for prepared, row in clips:
+                self._note(prepared)
                 if row is None:
-                    pieces.end([digest])
+                    pieces.end([prepared.digest])
                 else:
-                    rows[digest] = waiting[digest] = row
+                    rows[prepared.digest] = waiting[prepared.digest] = row
                     self.computed += 1
                 if len(waiting) >= _BATCH or (waiting and time.monotonic() - written > _BATCH_SECONDS):
                     self._write(waiting, pieces, dataset)
@@ -175,6 +168,14 @@ class _Job:
                 tell()
         finally:
             self._write(waiting, pieces, dataset)
+
+    def _note(self, clip: Prepared) -> None:
+        """What was learnt of its file."""
+        if clip.facts is None:
+            self.failed[clip.clip.id] = clip.reason
+            self.bad[clip.digest] = f"same content as {clip.clip.path}, which cannot be used"
+        else:
+            self.index.record(clip.digest, self.recipe.window, clip.facts)
 
     def _write(self, rows: Mapping[str, Row], pieces: Pieces, dataset: str) -> None:
         if not rows:
@@ -185,87 +186,3 @@ class _Job:
             log.warning("%s: cannot keep features (%s); going on without", self.store.folder, error.strerror)
         self.index.save()
         pieces.end(rows)
-
-    def _results(self, clips: Iterable[tuple[str, Clip]], workers: int) -> Iterator[tuple[str, Row | None]]:
-        """Each clip's digest and features (None: unusable) as they are ready, a bounded number in flight."""
-        size = self.recipe.backbone.batch_size
-        if size == 1:
-            yield from self._single(clips, workers)
-            return
-        prepared: list[tuple[str, np.ndarray]] = []
-        for digest, value in _in_flight(lambda item: self._prepared(*item), clips, workers, max(4 * workers, size)):
-            if value is None:
-                yield digest, None
-                continue
-            prepared.append((digest, value))
-            if len(prepared) == size:
-                yield from self._embedded(prepared)
-                prepared = []
-        yield from self._embedded(prepared)
-
-    def _single(self, clips: Iterable[tuple[str, Clip]], workers: int) -> Iterator[tuple[str, Row | None]]:
-        """As `_results`, each clip by one worker; while the first one loads the backbone, the others prepare ahead."""
-
-        def tasks() -> Iterator[Callable[[], tuple[str, Row | None] | None]]:
-            for clip in clips:
-                while self._ahead and self._loaded.is_set():
-                    yield partial(self._embedded_one, *self._ahead.popleft())
-                yield partial(self._one, *clip)
-
-        for result in _in_flight(lambda task: task(), tasks(), workers, 4 * workers):
-            if result is not None:
-                yield result
-        left = [self._ahead.popleft() for _ in range(len(self._ahead))]
-        yield from _in_flight(lambda each: self._embedded_one(*each), left, workers, 4 * workers)
-
-    def _one(self, digest: str, clip: Clip) -> tuple[str, Row | None] | None:
-        """A clip's features; None: it is only prepared, and waits for the backbone."""
-        digest, value = self._prepared(digest, clip)
-        if value is None:
-            return digest, None
-        if self._loaded.is_set() or len(self._ahead) >= _AHEAD:
-            return self._embedded_one(digest, value)
-        if not self._loading.acquire(blocking=False):
-            self._ahead.append((digest, value))
-            return None
-        try:
-            return self._embedded_one(digest, value)
-        finally:
-            self._loaded.set()
-
-    def _prepared(self, digest: str, clip: Clip) -> tuple[str, np.ndarray | None]:
-        try:
-            value, facts = self.recipe.prepare(clip.path, self.timer)
-        except UnreadableAudio as error:
-            self.failed[clip.id] = str(error)
-            self.bad[digest] = f"same content as {clip.path}, which cannot be used"
-            return digest, None
-        self.index.record(digest, self.recipe.window, facts)
-        return digest, value
-
-    def _embedded_one(self, digest: str, value: np.ndarray) -> tuple[str, Row]:
-        return self._embedded([(digest, value)])[0]
-
-    def _embedded(self, prepared: Sequence[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
-        if not prepared:
-            return []
-        with self.timer("backbone"):
-            rows = self.recipe.backbone.embed([value for _, value in prepared])
-        return [(digest, row) for (digest, _), row in zip(prepared, rows, strict=True)]
-
-
-def _in_flight(work: Callable[[T], R], items: Iterable[T], workers: int, limit: int) -> Iterator[R]:
-    """Results of `work` over threads in the order they finish, at most `limit` begun and not taken."""
-    pool = ThreadPoolExecutor(workers)
-    futures: set[Future[R]] = set()
-    try:
-        for item in items:
-            if len(futures) >= limit:
-                ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in ready)
-            futures.add(pool.submit(work, item))
-        while futures:
-            ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in ready)
-    finally:
-        pool.shutdown(cancel_futures=True)

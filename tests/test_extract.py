@@ -181,7 +181,7 @@ def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
 
 
 def test_a_bounded_number_of_clips_waits_for_the_backbone(place, monkeypatch):
-    monkeypatch.setattr("src.extract._AHEAD", 3)
+    monkeypatch.setattr("src.embedding._AHEAD", 3)
     slow = Slow(until=10, patience=0.3)
     assert len(place(recipe(slow), workers=2).clips) == 10
     assert slow.when_loaded == 5  # one that loads it, three, and one that the second worker holds

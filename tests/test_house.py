@@ -26,6 +26,8 @@ ORDER = (
     "recipe",
     "contents",
     "sharing",
+    "preparing",
+    "embedding",
     "extract",
     "evaluation",
     "head",
