@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ QUICK = Sizes((50, 100, 200), (1, 2, 4), (1, 2), 50, 100)
 
 def _extract(audio: Path, place: Path, workers: int) -> tuple[float, float]:
     """Seconds cold and warm, in a process of its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_extract_here, (audio, place, workers))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # one that may have its own processes
+        return pool.submit(_extract_here, audio, place, workers).result()
 
 
 def _extract_here(audio: Path, place: Path, workers: int) -> tuple[float, float]:
@@ -125,7 +126,7 @@ def draw(curves: dict[str, Curve], sizes: Sizes, path: Path) -> None:
     for axes, title, label, at in (
         (clips, f"Extraction: {SECONDS} s at {RATE // 1000} kHz, {cores()} workers", "clips", sizes.clips),
         (seeds, f"A sweep of 1000 steps on {sizes.clips_of_seeds} clips, features cached", "seeds", sizes.seeds),
-        (workers, f"Extraction of {sizes.clips_of_workers} clips, {cores()} cores", "workers (threads)", sizes.workers),
+        (workers, f"Extraction of {sizes.clips_of_workers} clips, {cores()} cores", "workers", sizes.workers),
     ):
         axes.set_title(title, fontsize=9)
         axes.set(xlabel=label, ylabel="seconds")

@@ -55,6 +55,14 @@ def test_the_page_says_how_many_targets_are_met():
     assert page.count("MISSED") == 1
 
 
+def test_the_memory_of_a_watched_command_is_that_of_all_its_processes():
+    large = "held = b'x' * 300_000_000; import time; time.sleep(1)"
+    two = f"import subprocess, sys; of = [subprocess.Popen([sys.executable, '-c', {large!r}]) for _ in range(2)]"
+    program = f"{two}; [each.wait() for each in of]"
+    assert commands.run("-c", program, watched=True).memory > 0.6
+    assert commands.run("-c", program).memory < commands.run("-c", program, watched=True).memory - 0.25
+
+
 def test_a_command_that_fails_is_told_with_what_it_wrote():
     done = commands.run("-c", "print('well')")
     assert done.output == "well\n"
