@@ -1,6 +1,6 @@
 """A frozen network compiled by OpenVINO for this CPU."""
 
-import sys
+import logging
 import warnings
 from importlib.metadata import version
 from queue import SimpleQueue
@@ -12,9 +12,17 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
+from src.backbone.calibration import Inputs
+from src.backbone.openvino_int8 import quantised, quantiser
+from src.backbone.telemetry import untold
+from src.backbone.vision import INT8
 from src.errors import UserError
 
-HINTS = {"float32": "f32", "bfloat16": "bf16"}
+log = logging.getLogger(__name__)
+
+# of what is left in floating point; left alone, OpenVINO takes bfloat16 where the CPU has it
+HINTS = {"float32": "f32", "bfloat16": "bf16", INT8: "f32"}
+_NEEDED = {"bfloat16": ("BF16", "float32"), INT8: ("INT8", "bfloat16 or float32")}
 
 
 class OpenVino:
@@ -25,32 +33,35 @@ class OpenVino:
 
     batch_size: ClassVar[int] = 1
 
-    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+    def __init__(
+        self, module: nn.Module, size: int, precision: str, workers: int, calibration: Inputs | None = None
+    ) -> None:
         """Convert and compile.
 
         Args:
             module: frozen; float32 (1, 3, size, size) -> (1, features).
             size: height and width of its input.
-            precision: `float32` or `bfloat16`.
+            precision: `float32`, `bfloat16` or `int8`.
             workers: threads that will call `run` at the same time.
+            calibration: for int8: inputs to measure ranges of values on.
 
         Raises:
-            UserError: this CPU cannot do bfloat16, or OpenVINO cannot run this network.
+            UserError: this CPU cannot do the precision, or OpenVINO (or NNCF, for int8) cannot do this network.
         """
         openvino = import_openvino()
         core = openvino.Core()
-        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise UserError(
-                "backbone.precision: got bfloat16, which this CPU does not compute with; use backbone.precision=float32"
-            )
+        _check(core, precision)
         settings = {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],  # left alone, OpenVINO takes bfloat16 where the CPU has it
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
             "NUM_STREAMS": workers,
             "INFERENCE_NUM_THREADS": workers,
             "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
         }
         try:
-            compiled = core.compile_model(converted(openvino, module, (1, 3, size, size)), "CPU", settings)
+            model = converted(openvino, module, (1, 3, size, size))
+            if precision == INT8:
+                model = _calibrated(model, calibration)
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
             raise UserError(
@@ -64,7 +75,8 @@ class OpenVino:
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
         """What of the engine can change a feature's bits."""
-        return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
+        found = {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
+        return {**found, "quantiser": quantiser()} if precision == INT8 else found
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
         """Features of float32 inputs of shape (3, size, size), one by one.
@@ -83,21 +95,32 @@ class OpenVino:
             self._idle.put(request)
 
 
-def import_openvino() -> ModuleType:
-    """Import OpenVINO without its telemetry, which would report this very import over the network.
+def _check(core: Any, precision: str) -> None:
+    """Refuse a precision that this CPU would only imitate.
 
-    OpenVINO falls back to a stub where the telemetry package cannot be imported, so it is hidden for that moment.
+    Raises:
+        UserError: it is one.
     """
-    hidden = {name: sys.modules.get(name) for name in ("openvino_telemetry", "openvino_telemetry.backend")}
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes an import fail
-    try:
+    capability, instead = _NEEDED.get(precision, ("", ""))
+    if capability and capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UserError(
+            f"backbone.precision: got {precision}, which this CPU does not compute with; use "
+            f"backbone.precision={instead}"
+        )
+
+
+def _calibrated(model: Any, calibration: Inputs | None) -> Any:
+    """The model in 8 bits."""
+    if calibration is None:
+        raise ValueError("int8 needs inputs to measure ranges of values on; got none")
+    log.info("backbone.precision=int8: calibrating the network on sounds made up for it, which takes 10 to 30 s")
+    return quantised(model, calibration())
+
+
+def import_openvino() -> ModuleType:
+    """Import OpenVINO without its telemetry, which would report this very import over the network."""
+    with untold():
         import openvino  # here: it may be missing, and must not be imported in any other way
-    finally:
-        for name, module in hidden.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
     found: ModuleType = openvino
     return found
 

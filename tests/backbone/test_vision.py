@@ -13,10 +13,12 @@ Settings = Callable[..., Vision]
     ("changed", "message"),
     [
         ({"engine": "tensorrt"}, r"backbone\.engine: got 'tensorrt'; expected one of auto, torch, openvino"),
-        ({"precision": "float16"}, r"backbone\.precision: got 'float16'; expected one of float32, bfloat16"),
+        ({"precision": "float16"}, r"backbone\.precision: got 'float16'; expected one of float32, bfloat16, int8"),
         ({"device": "gpu"}, r"backbone\.device: got 'gpu'; expected one of auto, cpu, cuda"),
         ({"scaling": "imagenet"}, r"backbone\.scaling: got 'imagenet'; expected one of null, protocol, timm"),
         ({"engine": "openvino", "device": "cuda"}, r"OpenVINO runs on the CPU"),
+        ({"precision": "int8", "engine": "torch"}, r"got int8 with engine=torch; only OpenVINO .* or .*bfloat16"),
+        ({"precision": "int8", "engine": "auto", "device": "cuda"}, r"got int8 with device=cuda; only OpenVINO"),
         ({"size": 0}, r"backbone\.size: got 0; expected pixels"),
         ({"weights_seed": -1}, r"backbone\.weights_seed: got -1"),
         ({"weights": "w.pth"}, r"w\.pth is a pickle"),
