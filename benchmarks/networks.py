@@ -1,11 +1,11 @@
-"""Both networks on the CPU, in full and in reduced precision, beside timm in torch as it comes: rows of `make bench`.
+"""Both networks on the CPU, in full and in reduced precisions, beside timm in torch as it comes: rows of `make bench`.
 
     python -m benchmarks.networks
 
 `benchmarks.backbone` has more variants. Every one gets the same pictures and all cores, in turns; the fastest counts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,15 +14,25 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.backbone import BATCH, Run, cosine, eager, spectrogram_like, workers
 from benchmarks.measuring import Row, cores, deliver, in_turns, per_second
+from benchmarks.peak import peaks
+from benchmarks.picture import spectrogram
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import import_openvino
 from src.backbone.vision import Vision
 from src.backbone.weights import RANDOM
+from src.calibration import calibration
+from src.data.audio import Window
+from src.preprocess import Preprocess
+from src.recipe import Drawing
 
 ROUNDS = 7
-# name, weights, targets in float32 and bfloat16
-NETWORKS = (("inception_v3", RANDOM, 2.7, 5.0), ("tf_efficientnet_lite0", None, 8.0, 13.0))
+# name, weights, targets
+NETWORKS = (
+    ("inception_v3", RANDOM, {"float32": 2.7, "int8": 5.0}),
+    ("tf_efficientnet_lite0", None, {"float32": 8.0, "int8": 13.0}),
+)
+CAPABILITIES = {"bfloat16": "BF16", "int8": "INT8"}
 
 
 def settings(model: str, weights: str | None) -> Vision:
@@ -44,45 +54,67 @@ def is_invariant(network: FrozenNetwork, inputs: list[np.ndarray], together: np.
     return alone.tobytes() == network.embed(inputs).tobytes() == together.tobytes()
 
 
-def rows(model: str, weights: str | None, full: float, reduced: float) -> Iterator[Row]:
-    """Speed, agreement and invariance of one network."""
-    vision = settings(model, weights)
-    threads = cores()
-    network = vision.load(workers=threads)
+def loaded(vision: Vision, threads: int) -> dict[str, FrozenNetwork]:
+    """A network in each precision that this CPU has."""
+    drawing = Drawing(Window(0.0, None, None), "mean", Preprocess("unprocessed", []), spectrogram())
+    has = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    precisions = ["float32", *(name for name, capability in CAPABILITIES.items() if capability in has)]
+    measured_on = calibration(drawing)
+    return {name: replace(vision, precision=name).load(None, threads, measured_on) for name in precisions}
+
+
+def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: float) -> Iterator[Row]:
+    """Speed, agreement and invariance of one network.
+
+    Args:
+        targets: by precision, times as fast as eager. peak: billions of float32 operations a second of this machine.
+    """
+    vision, threads = settings(model, weights), cores()
+    networks = loaded(vision, threads)
     rng = np.random.default_rng(0)
-    inputs = [network.prepare(spectrogram_like(rng)) for _ in range(BATCH)]
-    runs: dict[str, Run] = {"eager": eager(vision, threads, channels_last=False), "float32": workers(network, threads)}
-    if "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        runs["bfloat16"] = workers(replace(vision, precision="bfloat16").load(workers=threads), threads)
+    inputs = [networks["float32"].prepare(spectrogram_like(rng)) for _ in range(BATCH)]
+    runs: dict[str, Run] = {"eager": eager(vision, threads, channels_last=False)}
+    runs |= {name: workers(network, threads) for name, network in networks.items()}
     features: dict[str, np.ndarray] = {}
 
     def call(name: str) -> Callable[[], None]:
         return lambda: features.update({name: runs[name](inputs)})
 
     taken = dict(zip(runs, in_turns([call(name) for name in runs], ROUNDS), strict=True))
-    base = BATCH / taken["eager"].best
-    work = operations(vision) / 1e9
-    for name, target in (("float32", full), ("bfloat16", reduced)):
-        if name in taken:
-            speed = BATCH / taken[name].best
-            how = f"{threads} threads, {BATCH} pictures, best of {ROUNDS}; {work * speed:.0f} GFLOP/s"
-            ours = f"{per_second(speed)} ({network.identity['engine']})"
-            yield Row(f"{model}, {name}", per_second(base), ours, speed / base, "x", ">=", target, how)
-    agreement = cosine(features["float32"], features["eager"])
-    yield Row(f"{model}, float32: cosine to eager", "1", "smallest", agreement, "", ">=", 0.9999, f"{BATCH} pictures")
-    same = is_invariant(network, inputs, features["float32"])
-    yield Row(f"{model}: same bits alone, in a batch, over threads", "", "", float(same), "", ">=", 1, "1: all equal")
-    if "bfloat16" in features:
-        agreement = cosine(features["bfloat16"], features["eager"])
+    base, work = BATCH / taken["eager"].best, operations(vision) / 1e9
+    for name, network in networks.items():
+        speed, target = BATCH / taken[name].best, targets.get(name, 0.0)
+        unit = "Gop/s" if name == "int8" else "GFLOP/s"
+        how = f"{threads} threads, {BATCH} pictures, best of {ROUNDS}; {work * speed:.0f} {unit}"
+        if name == "float32":
+            how += f"; the best kernel's {peak:.0f} would be {peak / work / base:.2g}x"
+        ours = f"{per_second(speed)} ({network.identity.get('quantiser', network.identity['engine'])})"
+        sign = ">=" if target else ""
+        yield Row(f"{model}, {name}", per_second(base), ours, speed / base, "x", sign, target, how)
+    yield from agreements(model, networks, features, inputs)
+
+
+def agreements(
+    model: str, networks: Mapping[str, FrozenNetwork], features: Mapping[str, np.ndarray], inputs: list[np.ndarray]
+) -> Iterator[Row]:
+    """How near each precision's features are to eager's, and whether they are the same however they are asked for."""
+    for name, network in networks.items():
+        near, what = cosine(features[name], features["eager"]), f"{model}, {name}"
+        if name == "float32":
+            yield Row(f"{what}: cosine to eager", "1", "smallest", near, "", ">=", 0.9999, f"{len(inputs)} pictures")
+        else:
+            yield Row(f"{what}: cosine to eager", "1", "smallest", near, "", note="an option, never by itself")
+        same = is_invariant(network, inputs, features[name])
         yield Row(
-            f"{model}, bfloat16: cosine to eager", "1", "smallest", agreement, "", note="an option, never by itself"
+            f"{what}: same bits alone, in a batch, over threads", "", "", float(same), "", ">=", 1, "1: all equal"
         )
 
 
 def main() -> None:
     """All rows."""
+    peak = max(peaks().values())
     torch.set_num_threads(1)
-    deliver([row for network in NETWORKS for row in rows(*network)])
+    deliver([row for network in NETWORKS for row in rows(*network, peak)])
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
 """Whole runs in 8 bits: their features and their identity are their own, and the model comes back to the bit."""
 
 import base64
+import copy
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from src import calibration, configure
+from src.errors import UserError
 from src.recipe import Timer
 from src.trained.loading import load
 
@@ -46,6 +49,20 @@ def test_every_stored_probability_comes_back_to_the_bit(bench, sounds, more):
     inputs = [model.recipe.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in rows]
     found = np.concatenate([model.classify([one]) for one in inputs])
     assert [[str(value) for value in row] for row in found] == [[row["p_high"], row["p_low"]] for row in rows]
+
+
+def test_another_version_of_the_quantiser_is_told(bench, sounds):
+    outcome, store = bench.run(*sounds, *INT8), bench.store()
+
+    def elsewhere(settings):
+        recipe = configure.recipe(settings, bench.folder)
+        other = copy.copy(recipe.backbone)
+        other.identity = {**recipe.backbone.identity, "quantiser": "nncf 9.9"}
+        return replace(recipe, backbone=other)
+
+    for exact in (True, False):
+        with pytest.raises(UserError, match=r"quantiser: the run had nncf .*, here it is nncf 9\.9\. Install nncf 3"):
+            load(store.get(outcome.run_id), store, elsewhere, exact=exact)
 
 
 def test_the_precision_is_part_of_the_runs_identity_and_of_the_caches_key(bench, sounds):

@@ -13,7 +13,7 @@ from jaxtyping import Float32
 from torch import nn
 
 from src.backbone.calibration import Inputs
-from src.backbone.openvino_int8 import quantised, quantiser
+from src.backbone.openvino_int8 import adds_exactly, quantised, quantiser
 from src.backbone.telemetry import untold
 from src.backbone.vision import INT8
 from src.errors import UserError
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 # of what is left in floating point; left alone, OpenVINO takes bfloat16 where the CPU has it
 HINTS = {"float32": "f32", "bfloat16": "bf16", INT8: "f32"}
-_NEEDED = {"bfloat16": ("BF16", "float32"), INT8: ("INT8", "bfloat16 or float32")}
 
 
 class OpenVino:
@@ -101,11 +100,15 @@ def _check(core: Any, precision: str) -> None:
     Raises:
         UserError: it is one.
     """
-    capability, instead = _NEEDED.get(precision, ("", ""))
-    if capability and capability not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    if precision == "bfloat16" and "BF16" not in has:
         raise UserError(
-            f"backbone.precision: got {precision}, which this CPU does not compute with; use "
-            f"backbone.precision={instead}"
+            "backbone.precision: got bfloat16, which this CPU does not compute with; use backbone.precision=float32"
+        )
+    if precision == INT8 and not ("INT8" in has and adds_exactly()):
+        raise UserError(
+            "backbone.precision: got int8, for which this CPU lacks the instructions (VNNI; on x86 processors since "
+            "about 2019): its sums would overflow, and features be others. Use backbone.precision=float32"
         )
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from threading import Lock
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,8 @@ from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
+_CPU = Path("/proc/cpuinfo")
+_VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
 _one_at_a_time = Lock()  # NNCF draws progress bars on a console that all threads share
 
 
@@ -51,6 +54,16 @@ def quantised(model: Any, inputs: Sequence[Float32[np.ndarray, "3 size size"]]) 
             ) from error
     log.info("calibrated for int8 in %.0f s", time.perf_counter() - start)
     return found
+
+
+def adds_exactly() -> bool:
+    """Whether this CPU sums products of 8 bits in 32: older ones do in 16, which overflow.
+
+    Measured with the instructions switched off: the cosine to the exact sums' features is 0.97.
+    """
+    lines = _CPU.read_text().splitlines() if _CPU.exists() else []
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return not _VNNI.isdisjoint(flags)
 
 
 def quantiser() -> str:

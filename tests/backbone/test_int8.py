@@ -18,7 +18,7 @@ import pytest
 from src.backbone import openvino_engine
 from src.backbone.calibration import Calibration
 from src.backbone.frozen import FrozenNetwork
-from src.backbone.openvino_int8 import quantised
+from src.backbone.openvino_int8 import adds_exactly, quantised
 from src.backbone.vision import Vision
 from src.errors import UserError
 
@@ -157,12 +157,29 @@ def test_without_calibration_it_is_no_backbone(settings: Settings) -> None:
     assert "calibration" not in plain.identity
 
 
-def test_a_cpu_that_cannot(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    core = SimpleNamespace(get_property=lambda *_: ["FP32", "BIN"])
-    monkeypatch.setattr(openvino_engine, "import_openvino", lambda: SimpleNamespace(Core=lambda: core))
-    network = settings(model=MODEL, engine="auto", precision="int8").load(None, 1, calibration())
-    with pytest.raises(UserError, match=r"got int8, which this CPU does not compute with; use .*bfloat16 or float32"):
-        features(network, made_up(2)[:1])
+def test_a_cpu_that_cannot(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = r"got int8, for which this CPU lacks the instructions \(VNNI.*use .*precision=float32"
+    with monkeypatch.context() as patched:
+        core = SimpleNamespace(get_property=lambda *_: ["FP32", "BIN"])
+        patched.setattr(openvino_engine, "import_openvino", lambda: SimpleNamespace(Core=lambda: core))
+        network = settings(model=MODEL, engine="auto", precision="int8").load(None, 1, calibration())
+        with pytest.raises(UserError, match=f"(?i){told}"):
+            features(network, made_up(2)[:1])
+    for flags in ("flags : avx2 avx512f\n", ""):
+        (tmp_path / "cpuinfo").write_text(f"processor : 0\n{flags}")
+        monkeypatch.setattr("src.backbone.openvino_int8._CPU", tmp_path / "cpuinfo")
+        network = settings(model=MODEL, engine="auto", precision="int8").load(None, 1, calibration())
+        with pytest.raises(UserError, match=f"(?i){told}"):
+            features(network, made_up(2)[:1])
+    monkeypatch.setattr("src.backbone.openvino_int8._CPU", tmp_path / "absent")
+    assert not adds_exactly()
+
+
+@pytest.mark.parametrize("flag", ["avx512_vnni", "avx_vnni", "amx_int8"])
+def test_a_cpu_that_can(flag: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu avx2 {flag} ss\n")
+    monkeypatch.setattr("src.backbone.openvino_int8._CPU", tmp_path / "cpuinfo")
+    assert adds_exactly()
 
 
 @pytest.mark.parametrize(("there", "told"), [((), "OpenVINO and NNCF"), (("openvino",), "NNCF")])
