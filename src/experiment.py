@@ -45,7 +45,7 @@ class Experiment:
     """Everything that one job needs.
 
     Attributes:
-        workers: threads that extract features. seed: of the head. settings: the whole configuration as plain values,
+        workers: cores that extract features. seed: of the head. settings: the whole configuration as plain values,
             as it is stored with the run. settled: the backbone's settings as they were loaded, `auto` decided.
     """
 

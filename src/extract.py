@@ -60,7 +60,7 @@ def extract(
     """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
 
     Args:
-        cache: as in `read_contents`. workers: threads, one clip each at a time.
+        cache: as in `read_contents`. workers: cores to use, by processes for many clips and by threads for few.
         progress: told (clips done, clips to compute).
     """
     dataset, digests = contents.dataset, contents.digests

@@ -63,7 +63,7 @@ class Place:
     """Where things are on this machine, and how much of it to use; no result depends on it.
 
     Attributes:
-        data: folder of all datasets. cache: of features and of what is known of files. workers: threads.
+        data: folder of all datasets. cache: of features and of what is known of files. workers: cores to use.
         progress: given a title, returns what to tell of (done, in all), or None to show nothing.
     """
 

@@ -81,7 +81,7 @@ def measure(
     """The undisturbed point, then one for each disturbance; features go through the cache.
 
     Args:
-        cache: as for `extract`. workers: threads. progress: told (clips done, clips in all) over all points.
+        cache: as for `extract`. workers: cores to use. progress: told (clips done, clips in all) over all points.
 
     Raises:
         UserError: a clip cannot be read, or undisturbed the model is not as right as the run says.
