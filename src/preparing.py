@@ -165,7 +165,11 @@ def _as_it_is(prepared: T) -> T:
 
 
 def _die_with(parent: int, _: int) -> None:
-    """In a worker process: let the system kill it when its parent dies, however that dies."""
+    """In a worker process: let the system kill it when its parent dies, however that dies, and not before.
+
+    A scheduler that ends a job tells all its processes; what is then kept, and said, is the parent's to decide.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

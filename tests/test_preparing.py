@@ -198,6 +198,15 @@ def test_a_system_without_semaphores_does_with_threads(place, monkeypatch, caplo
     assert "by threads" in caplog.text
 
 
+def test_a_worker_that_is_told_to_end_leaves_that_to_its_parent(place):
+    class Told(Toy):
+        def prepare(self, source, /):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().prepare(source)
+
+    assert place(recipe(Told()), workers=2).features.shape == (10, 2)
+
+
 PROGRAM = """
     import sys, time
     sys.path.insert(0, {tests!r})
