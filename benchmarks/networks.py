@@ -7,13 +7,14 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.backbone import BATCH, Run, cosine, eager, spectrogram_like, workers
-from benchmarks.measuring import Row, cores, deliver, in_turns, per_second
+from benchmarks.measuring import Row, cores, deliver, in_turns, per_second, seconds
 from benchmarks.peak import peaks
 from benchmarks.picture import spectrogram
 from src.backbone.frozen import FrozenNetwork
@@ -73,6 +74,7 @@ def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: fl
     networks = loaded(vision, threads)
     rng = np.random.default_rng(0)
     inputs = [networks["float32"].prepare(spectrogram_like(rng)) for _ in range(BATCH)]
+    ready = {name: in_turns([partial(each.embed, inputs[:1])], 1, warm_up=0)[0].best for name, each in networks.items()}
     runs: dict[str, Run] = {"eager": eager(vision, threads, channels_last=False)}
     runs |= {name: workers(network, threads) for name, network in networks.items()}
     features: dict[str, np.ndarray] = {}
@@ -86,6 +88,8 @@ def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: fl
         speed, target = BATCH / taken[name].best, targets.get(name, 0.0)
         unit = "Gop/s" if name == "int8" else "GFLOP/s"
         how = f"{threads} threads, {BATCH} pictures, best of {ROUNDS}; {work * speed:.0f} {unit}"
+        if name == "int8":
+            how += f"; calibrated and ready after {seconds(ready[name])} (float32: {seconds(ready['float32'])})"
         if name == "float32":
             how += f"; the best kernel's {peak:.0f} would be {peak / work / base:.2g}x"
         ours = f"{per_second(speed)} ({network.identity.get('quantiser', network.identity['engine'])})"
