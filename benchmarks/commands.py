@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,13 @@ def run(*words: str, watched: bool = False) -> Done:
     start = time.perf_counter()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen([sys.executable, *words], cwd=ROOT, **pipes) as process:
-        with _Watch(process.pid, watched) as watch:
+        with Watch(process.pid) if watched else nullcontext() as watch:
             output = process.stdout.read() if process.stdout else ""
         _, status, used = os.wait4(process.pid, 0)  # what it used is told only once
         process.returncode = os.waitstatus_to_exitcode(status)
     if status != 0:
         sys.exit(f"{' '.join(words)}\n{output[-3000:]}\nended with status {process.returncode}")
-    return Done(time.perf_counter() - start, max(_gigabytes(used), watch.most), output)
+    return Done(time.perf_counter() - start, max(_gigabytes(used), watch.most if watch else 0), output)
 
 
 def _gigabytes(used: resource.struct_rusage) -> float:
@@ -64,27 +64,25 @@ def _gigabytes(used: resource.struct_rusage) -> float:
     return used.ru_maxrss * unit / 1e9
 
 
-class _Watch:
+class Watch:
     """The most memory in GB that a process and those it began held together, while this lasts."""
 
-    def __init__(self, process: int, watched: bool) -> None:
+    def __init__(self, process: int) -> None:
         self.most = 0.0
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(process,)) if watched else None
+        self._thread = threading.Thread(target=self._look, args=(process,))
 
-    def __enter__(self) -> "_Watch":
-        if self._thread is not None:
-            self._thread.start()
+    def __enter__(self) -> "Watch":
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.join()
 
     def _look(self, process: int) -> None:
         while not self._over.wait(0.2):
-            self.most = max(self.most, sum(map(_proportional, family(process))))
+            self.most = max(self.most, sum(map(proportional, family(process))))
 
 
 def family(process: int) -> list[int]:
@@ -97,7 +95,7 @@ def family(process: int) -> list[int]:
     return found
 
 
-def _proportional(process: int) -> float:
+def proportional(process: int) -> float:
     """Resident memory in GB, what is shared counted by share; 0 if the process has ended."""
     with suppress(OSError):
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():

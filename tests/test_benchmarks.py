@@ -1,5 +1,8 @@
 """The benchmark's own arithmetic: what is a target met, what is an exponent, and that alternatives take turns."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -55,12 +58,19 @@ def test_the_page_says_how_many_targets_are_met():
     assert page.count("MISSED") == 1
 
 
-def test_the_memory_of_a_watched_command_is_that_of_all_its_processes():
+def test_memory_is_that_of_all_processes_together():
     large = "held = b'x' * 300_000_000; import time; time.sleep(1)"
     two = f"import subprocess, sys; of = [subprocess.Popen([sys.executable, '-c', {large!r}]) for _ in range(2)]"
-    program = f"{two}; [each.wait() for each in of]"
-    assert commands.run("-c", program, watched=True).memory > 0.6
-    assert commands.run("-c", program).memory < commands.run("-c", program, watched=True).memory - 0.25
+    with subprocess.Popen([sys.executable, "-c", f"{two}; [each.wait() for each in of]"]) as run:
+        with commands.Watch(run.pid) as watch:
+            run.wait()
+        assert 0.6 < watch.most < 0.8
+
+
+def test_a_watched_command_counts_what_is_seen(monkeypatch):
+    monkeypatch.setattr(commands, "proportional", lambda _: 1000.0)
+    assert commands.run("-c", "import time; time.sleep(0.5)", watched=True).memory >= 1000
+    assert commands.run("-c", "import time; time.sleep(0.5)").memory < 1000
 
 
 def test_a_command_that_fails_is_told_with_what_it_wrote():
