@@ -19,6 +19,7 @@ from benchmarks.measuring import ROOT, cores
 from src import configure
 from src.backbone import frozen, openvino_engine
 from src.extract import Extraction, extract
+from src.job import nothing_collected
 from src.material import Place, list_clips
 
 # What is imported here is not counted: the network's libraries, and the engine's.
@@ -28,7 +29,7 @@ LIBRARIES = (frozen.__name__, openvino_engine.import_openvino().__name__)
 def prepared(audio: Path, place: Path, workers: int) -> Callable[[], Extraction]:
     """Everything but the work, which the result does."""
     torch.set_num_threads(1)
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+    with nothing_collected(), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # as a command has it
         cfg = compose("config", [*settings(audio, place), f"workers={workers}"])
 
     def work() -> Extraction:

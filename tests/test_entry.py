@@ -124,3 +124,41 @@ def test_every_entry_point_has_help(run_train, tmp_path, module):
     done = run_train(["--help"], tmp_path, module)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"python -m {module}" in done.stdout
+
+
+def test_libraries_objects_are_not_sifted_at_the_end():
+    program = (
+        "import atexit, gc; atexit.register(lambda: print('frozen' if gc.get_freeze_count() else 'sifted'))\n"
+        "from src import entry; entry.launch(lambda: None)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=False
+    )
+    assert (run.returncode, run.stdout) == (0, "frozen\n")
+
+
+def test_what_is_imported_is_never_sifted_and_what_a_later_job_leaves_is(monkeypatch):
+    import gc
+    import weakref
+
+    from src.job import nothing_collected
+
+    class Left:
+        pass
+
+    try:
+        with nothing_collected():
+            assert not gc.isenabled()
+        first = gc.get_freeze_count()
+        assert first > 1000
+        left = Left()
+        left.itself, seen = left, weakref.ref(left)
+        del left
+        with nothing_collected():
+            pass
+        assert gc.get_freeze_count() <= first
+        gc.collect()
+        assert seen() is None
+    finally:
+        gc.unfreeze()
+        gc.enable()
