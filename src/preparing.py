@@ -77,7 +77,7 @@ class Share(Protocol):
 
 
 class Hands:
-    """Worker processes that prepare clips, while the caller's threads run the backbone, on about `count` processors together.
+    """Worker processes that prepare clips while the caller's threads run the backbone, on about `count` processors.
 
     They are forked, so that they begin at once, with everything that is loaded here; and they die with this process.
     """
