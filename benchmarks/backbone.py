@@ -4,8 +4,7 @@
 
 Every variant gets the same pictures, already squashed, and the same number of threads. The rounds are interleaved and
 the fastest of each variant counts, so that a disturbance from elsewhere on the machine does not look like a property
-of one of them; pictures per core-second (of processor time) hardly feel it at all. Speed does not depend on the
-weights, which are random except where the installation brings them.
+of one of them. Speed does not depend on the weights, which are random except where the installation brings them.
 """
 
 import argparse
@@ -15,10 +14,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.eager import BATCH, Eager
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import HINTS, converted, import_openvino
@@ -28,18 +29,16 @@ from src.backbone.weights import RANDOM
 log = logging.getLogger("benchmark")
 
 Run = Callable[[list[np.ndarray]], np.ndarray]
-BATCH = 32
 
 
 @dataclass
 class Variant:
-    """One way to compute features, its best speed so far per second and per core-second, and its features."""
+    """One way to compute features, its best speed so far, and its features."""
 
     name: str
     run: Run
     start_up: float
     speed: float = 0.0
-    per_core: float = 0.0
     features: np.ndarray | None = None
 
 
@@ -56,22 +55,13 @@ def spectrogram_like(rng: np.random.Generator) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def eager(settings: Vision, threads: int, *, channels_last: bool) -> Run:
-    """Timm as it comes: torch, batches of 32."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    module = build(settings.model, settings.weights, 0, None).module.to(memory_format=layout)
+def eager(settings: Vision, inputs: list[np.ndarray], threads: int, **kind: Any) -> Run:
+    """Timm in torch, in a process of its own."""
+    process = Eager(settings.model, settings.weights, inputs, threads, **kind)
 
-    def run(inputs: list[np.ndarray]) -> np.ndarray:
-        torch.set_num_threads(threads)
-        try:
-            with torch.inference_mode():
-                batches = [
-                    module(torch.from_numpy(np.stack(inputs[i : i + BATCH])).contiguous(memory_format=layout)).numpy()
-                    for i in range(0, len(inputs), BATCH)
-                ]
-        finally:
-            torch.set_num_threads(1)
-        return np.concatenate(batches)
+    def run(_: list[np.ndarray]) -> np.ndarray:
+        process.run()
+        return process.features()
 
     return run
 
@@ -112,8 +102,9 @@ def variants(settings: Vision, threads: int) -> tuple[list[Variant], list[np.nda
     size = inputs[0].shape[-1]
     bfloat16 = replace(settings, precision="bfloat16")
     makers: dict[str, Callable[[], Run]] = {
-        "timm eager, batch 32": lambda: eager(settings, threads, channels_last=False),
-        "timm channels_last, batch 32": lambda: eager(settings, threads, channels_last=True),
+        "timm eager, batch 32": lambda: eager(settings, inputs, threads),
+        "timm channels_last, batch 32": lambda: eager(settings, inputs, threads, channels_last=True),
+        "timm eager, memory kept, batch 8": lambda: eager(settings, inputs, threads, batch=8, keeps_memory=True),
         "torch float32": lambda: workers(replace(settings, engine="torch").load(workers=threads), threads),
         "torch bfloat16": lambda: workers(replace(bfloat16, engine="torch").load(workers=threads), threads),
         "openvino float32, batch 32": lambda: openvino_batch(settings, size, threads),
@@ -125,7 +116,7 @@ def variants(settings: Vision, threads: int) -> tuple[list[Variant], list[np.nda
     for name, make in makers.items():
         start = time.perf_counter()
         run = make()
-        run(inputs[:BATCH] if "32" in name.split()[-1] else inputs[:1])
+        run(inputs if "batch" in name else inputs[:1])
         found.append(Variant(name, run, time.perf_counter() - start))
         found[-1].features = run(inputs)
     return found, inputs
@@ -152,20 +143,15 @@ def main() -> None:
     found, inputs = variants(settings, asked.threads)
     for _ in range(asked.rounds):
         for variant in found:
-            start, busy = time.perf_counter(), time.process_time()
+            start = time.perf_counter()
             variant.run(inputs)
             variant.speed = max(variant.speed, len(inputs) / (time.perf_counter() - start))
-            variant.per_core = max(variant.per_core, len(inputs) / (time.process_time() - busy))
     base = found[0]
     log.info("%s, %d threads, best of %d rounds of %d pictures", asked.model, asked.threads, asked.rounds, len(inputs))
-    log.info(
-        "%-30s %10s %7s %13s %7s %10s %12s", "", "pictures/s", "ratio", "per core-s", "ratio", "cosine", "start-up, s"
-    )
+    log.info("%-32s %10s %7s %10s %12s", "", "pictures/s", "ratio", "cosine", "start-up, s")
     for variant in found:
-        agreement = cosine(variant.features, base.features)
-        wall, core = variant.speed / base.speed, variant.per_core / base.per_core
-        columns = (variant.speed, wall, variant.per_core, core, agreement, variant.start_up)
-        log.info("%-30s %10.1f %7.2f %13.1f %7.2f %10.7f %12.2f", variant.name, *columns)
+        columns = variant.speed, variant.speed / base.speed, cosine(variant.features, base.features), variant.start_up
+        log.info("%-32s %10.1f %7.2f %10.7f %12.2f", variant.name, *columns)
 
 
 if __name__ == "__main__":
