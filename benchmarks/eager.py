@@ -55,7 +55,11 @@ class Eager:
             text=True,
             bufsize=1,
         )
-        self._answer()
+        try:
+            self._answer()
+        except SystemExit:
+            self.close()
+            raise
 
     def run(self) -> None:
         """Embed all of them."""
@@ -80,6 +84,10 @@ class Eager:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """End it."""
+        self.close()
+
+    def close(self) -> None:
         """End the process."""
         self._process.communicate()
         self._place.cleanup()

@@ -1,5 +1,6 @@
 """What the files of a dataset hold, by digest, before any is decoded."""
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Contents:
 
 
 def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
-    """Digest every file; those unchanged since last time are not read.
+    """Digest every file; those unchanged since last time are not read, nor those that another process read meanwhile.
 
     Args:
         cache: folder of the feature cache and of what is known of files. workers: threads.
@@ -42,9 +43,15 @@ def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
         except OSError as error:
             return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(zip(dataset.clips, pool.map(one, dataset.clips), strict=True))
-    index.save()
+    # Each process begins elsewhere, so that those that begin together do not all read the same files.
+    first = random.Random().randrange(len(dataset.clips)) if dataset.clips else 0
+    clips = [*dataset.clips[first:], *dataset.clips[:first]]
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            read = dict(zip((clip.id for clip in clips), pool.map(one, clips), strict=True))
+    finally:
+        index.save()
+    found = [(clip, read[clip.id]) for clip in dataset.clips]
     return Contents(
         dataset,
         index,

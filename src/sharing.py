@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 PIECE = 32
 """Clips in a piece, at most about: what a process that joins may have to wait for."""
 _SMALLEST = 4
-_PIECES = 50
+_PIECES = 100
 """Of a small dataset there are about so many pieces, so that processes that share it end at about the same time."""
 
 

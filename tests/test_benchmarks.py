@@ -6,9 +6,13 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from benchmarks import audio, bench, commands, measuring, scale
+from benchmarks.eager import Eager
 from benchmarks.measuring import Row
+from src.backbone.network import build
+from src.backbone.weights import RANDOM
 
 
 @pytest.mark.parametrize(
@@ -79,3 +83,21 @@ def test_a_command_that_fails_is_told_with_what_it_wrote():
     assert done.memory > 0.001  # GB: an interpreter
     with pytest.raises(SystemExit, match=r"(?s)gone wrong.*ended with status 3"):
         commands.run("-c", "import sys; print('gone wrong'); sys.exit(3)")
+
+
+def test_eager_in_its_own_process_computes_the_same_network():
+    pictures = list(np.random.default_rng(0).random((3, 3, 64, 64), np.float32))
+    network = build("test_efficientnet", RANDOM, 0, None)
+    with torch.inference_mode():
+        expected = network.module(torch.from_numpy(np.stack(pictures))).numpy()
+    for kind in ({}, {"batch": 2, "keeps_memory": True, "channels_last": True}):
+        with Eager("test_efficientnet", RANDOM, pictures, threads=1, **kind) as process:
+            process.run()
+            # sums in another order: float32's rounding, relative 1e-7, over a few thousand terms
+            np.testing.assert_allclose(process.features(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_eager_that_cannot_begin_ends_the_benchmark(capfd):
+    with pytest.raises(SystemExit, match=r"benchmarks\.eager ended with status 1"):
+        Eager("no_such_network", RANDOM, [np.zeros((3, 8, 8), np.float32)], threads=1)
+    assert "no_such_network" in capfd.readouterr().err

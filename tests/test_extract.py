@@ -1,6 +1,8 @@
 """Clips to features: computed once, and the same bits on any number of workers."""
 
+import hashlib
 import os
+import random
 import threading
 
 import numpy as np
@@ -37,6 +39,40 @@ def test_a_feature_is_what_its_stages_make_of_the_file(place):
         np.testing.assert_array_equal(row, np.array([picture.mean(), picture.std()], np.float32))
     assert found.computed == 10
     assert set(found.seconds) == {"decode", "picture", "backbone"}
+
+
+def test_files_are_read_from_anywhere_on_and_told_in_order(place, monkeypatch):
+    began = []
+    original = hashlib.file_digest
+
+    def noted(file, kind):
+        began.append(os.path.relpath(file.name, place.root))
+        return original(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    monkeypatch.setattr(random.Random, "randrange", lambda _, stop: stop - 3)
+    names = [f"{label}/{i:02d}.wav" for label in "ab" for i in range(5)]
+    assert list(place.contents().digests) == names
+    assert set(began[:3]) < set(names[-4:])  # two threads, so that the fourth may be before the third
+
+
+def test_what_was_read_before_an_interrupt_is_kept(place, monkeypatch):
+    original, read = hashlib.file_digest, []
+
+    def interrupted(file, kind):
+        read.append(file.name)
+        if len(read) > 4:
+            raise KeyboardInterrupt
+        return original(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place.contents()
+    monkeypatch.setattr(random.Random, "randrange", lambda *_: 0)
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read.append(file.name) or original(file, kind))
+    before = len(read)
+    place.contents()
+    assert len(read) - before == 10 - 4
 
 
 def test_a_waveform_backbone_gets_the_processed_waveform(place):

@@ -27,7 +27,7 @@ def test_every_clip_is_in_one_piece_and_the_pieces_are_the_same_for_all(tmp_path
     assert list(Pieces(tmp_path / "two", DIGESTS[::-1]).free(all_of)) == taken
 
 
-@pytest.mark.parametrize(("clips", "smallest", "largest"), [(3, 1, 1), (400, 45, 50), (6400, 190, 200)])
+@pytest.mark.parametrize(("clips", "smallest", "largest"), [(3, 1, 1), (400, 90, 100), (6400, 190, 200)])
 def test_small_datasets_have_small_pieces(tmp_path, clips, smallest, largest):
     pieces, locks = Pieces(tmp_path, [f"{i * 7919:08x}" for i in range(clips)]), set()
     for _ in pieces.free(all_of):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from src.data.writing import write_atomically
 _FORMAT = 1
 _JOURNAL_BYTES = 1 << 16
 """The journal may grow to this, or to the size of the file that it adds to, before both become one."""
+_EXCHANGE_SECONDS = 3.0
 
 _Files = dict[str, list[Any]]
 _Facts = dict[str, dict[str, Any]]
@@ -40,9 +42,12 @@ class AudioIndex:
         self._files, self._facts, self._is_sound = self._read()
         self._new_files: _Files = {}
         self._new_facts: _Facts = {}
+        self._exchanged = time.monotonic()
 
     def digest(self, path: Path) -> str:
         """SHA-256 of the file's bytes (64 hex digits).
+
+        Where many are to be read, what was learnt is saved every few seconds, and what others learnt is taken over.
 
         Raises:
             OSError: the file cannot be read.
@@ -57,6 +62,12 @@ class AudioIndex:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         with self._lock:
             self._files[key] = self._new_files[key] = [*state, digest]
+            now = time.monotonic()
+            if due := now - self._exchanged >= _EXCHANGE_SECONDS:
+                self._exchanged = now
+        if due:
+            self.save()
+            self.refresh()
         return digest
 
     def facts(self, digest: str, window: Window) -> Facts | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from src.data import index as index_module
 from src.data.audio import Facts, Window
 from src.data.index import AudioIndex
 
@@ -119,6 +120,29 @@ def test_refreshing_learns_what_another_process_saved_and_forgets_nothing(tmp_pa
     theirs.save()
     mine.refresh()
     assert mine.facts("mine", WHOLE) == mine.facts("theirs", WHOLE) == FACTS
+
+
+def test_long_reading_is_saved_on_the_way_and_what_others_read_is_not_read_again(tmp_path, monkeypatch, reads):
+    monkeypatch.setattr(index_module, "_EXCHANGE_SECONDS", 0.0)
+    one, two = index_of(tmp_path), index_of(tmp_path)
+    paths = [tmp_path / "audio" / f"{number}.wav" for number in range(4)]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    one.digest(paths[0])
+    one.digest(paths[1])  # and then, perhaps, it is killed: nothing here calls save()
+    assert index_of(tmp_path).digest(paths[1]) == sha(b"1.wav")
+    two.digest(paths[3])
+    assert reads == ["0.wav", "1.wav", "3.wav"]
+    assert two.digest(paths[0]) == sha(b"0.wav")
+    assert reads == ["0.wav", "1.wav", "3.wav"]
+
+
+def test_what_was_read_lately_waits_to_be_saved(tmp_path):
+    file = tmp_path / "audio" / "a.wav"
+    learns = index_of(tmp_path)
+    file.write_bytes(b"a")
+    learns.digest(file)
+    assert not (tmp_path / "index").exists()
 
 
 def test_many_threads_at_once_lose_nothing(tmp_path):
