@@ -53,7 +53,7 @@ def _row(what: str, other: float, mine: float, sign: str, target: float, how: st
 
 def main() -> None:
     """Rows: best of the rounds."""
-    rounds = next((int(word) for word in sys.argv[1:] if word.isdigit()), 2)
+    rounds = next((int(word) for word in sys.argv[1:] if word.isdigit()), 3)
     with tempfile.TemporaryDirectory() as name:
         audio, weights = render(Path(name), CLIPS, SECONDS, RATE), Path(name) / "weights.safetensors"
         module = build(MODEL, None, 0, None).module

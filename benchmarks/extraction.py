@@ -21,9 +21,10 @@ from src.backbone import frozen, openvino_engine
 from src.extract import Extraction, extract
 from src.job import nothing_collected
 from src.material import Place, list_clips
+from src.spectrogram import asperes
 
-# What is imported here is not counted: the network's libraries, and the engine's.
-LIBRARIES = (frozen.__name__, openvino_engine.import_openvino().__name__)
+# What is imported here is not counted: the libraries of pictures, of the network, and of the engine.
+LIBRARIES = (asperes.__name__, frozen.__name__, openvino_engine.import_openvino().__name__)
 
 
 def prepared(audio: Path, place: Path, workers: int) -> Callable[[], Extraction]:

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -63,9 +64,13 @@ def nothing_collected() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # by a later job there may be garbage, which would stay
-            gc.freeze()
+        _freeze()
         gc.enable()
+
+
+@cache  # the first time alone: by a later job there may be garbage, which would stay
+def _freeze() -> None:
+    gc.freeze()
 
 
 def _progress(cfg: DictConfig) -> Progress:
