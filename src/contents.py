@@ -1,6 +1,6 @@
 """What the files of a dataset hold, by digest, before any is decoded."""
 
-import random
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
             return error
 
     # Each process begins elsewhere, so that those that begin together do not all read the same files.
-    first = random.Random().randrange(len(dataset.clips)) if dataset.clips else 0
+    first = secrets.randbelow(len(dataset.clips)) if dataset.clips else 0
     clips = [*dataset.clips[first:], *dataset.clips[:first]]
     try:
         with ThreadPoolExecutor(workers) as pool:
