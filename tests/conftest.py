@@ -277,10 +277,10 @@ def place(tmp_path, write_clips, dataset_settings):
         cache = tmp_path / "cache"
         files = write_clips(tmp_path / "audio", ["a", "b"], 5)
 
-        def contents(self):
+        def contents(self, workers: int = 2):
             found = recordings(dataset_settings(self.root))
             assert found is not None
-            return read_contents(found, cache=self.cache, workers=2)
+            return read_contents(found, cache=self.cache, workers=workers)
 
         def __call__(self, how=None, *, workers: int = 1, progress=None):
             return extract(self.contents(), how or recipe(), cache=self.cache, workers=workers, progress=progress)
