@@ -129,16 +129,11 @@ def import_openvino() -> ModuleType:
 
 
 def converted(openvino: ModuleType, module: nn.Module, shape: tuple[int, ...]) -> Any:
-    """The frozen module as an OpenVINO model whose input has always this shape."""
+    """The module as an OpenVINO model whose input has always this shape."""
     example = torch.zeros(shape)
-
-    def network(images: torch.Tensor) -> Any:
-        """The bits of tracing the module itself, in less than half the time: weights become constants at once."""
-        return module(images)
-
     with warnings.catch_warnings(), torch.no_grad():
         # torch would rather export, which gives the same bits and takes twice as long
         warnings.filterwarnings("ignore", message=r"`torch\.jit\.", category=DeprecationWarning)
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)  # type: ignore[attr-defined]  # torch exports it unlisted
-        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        traced = torch.jit.trace(module, example, check_trace=False)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         return openvino.convert_model(traced, example_input=example, input=list(shape))
