@@ -8,6 +8,7 @@ of one of them. Speed does not depend on the weights, which are random except wh
 """
 
 import argparse
+import atexit
 import logging
 import sys
 import time
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.eager import BATCH, Eager
+from benchmarks.eager import BATCH, SMALL, Eager
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import HINTS, converted, import_openvino
@@ -56,8 +57,9 @@ def spectrogram_like(rng: np.random.Generator) -> np.ndarray:
 
 
 def eager(settings: Vision, inputs: list[np.ndarray], threads: int, **kind: Any) -> Run:
-    """Timm in torch, in a process of its own."""
+    """Timm in torch, in a process of its own, until this one ends."""
     process = Eager(settings.model, settings.weights, inputs, threads, **kind)
+    atexit.register(process.close)
 
     def run(_: list[np.ndarray]) -> np.ndarray:
         process.run()
@@ -104,7 +106,9 @@ def variants(settings: Vision, threads: int) -> tuple[list[Variant], list[np.nda
     makers: dict[str, Callable[[], Run]] = {
         "timm eager, batch 32": lambda: eager(settings, inputs, threads),
         "timm channels_last, batch 32": lambda: eager(settings, inputs, threads, channels_last=True),
-        "timm eager, memory kept, batch 8": lambda: eager(settings, inputs, threads, batch=8, keeps_memory=True),
+        "timm eager, batch 8": lambda: eager(settings, inputs, threads, batch=SMALL),
+        "timm eager, memory kept, batch 32": lambda: eager(settings, inputs, threads, keeps_memory=True),
+        "timm eager, memory kept, batch 8": lambda: eager(settings, inputs, threads, batch=SMALL, keeps_memory=True),
         "torch float32": lambda: workers(replace(settings, engine="torch").load(workers=threads), threads),
         "torch bfloat16": lambda: workers(replace(bfloat16, engine="torch").load(workers=threads), threads),
         "openvino float32, batch 32": lambda: openvino_batch(settings, size, threads),

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.backbone import BATCH, cosine, spectrogram_like, workers
-from benchmarks.eager import Eager
+from benchmarks.backbone import cosine, spectrogram_like, workers
+from benchmarks.eager import BATCH, SMALL, Eager
 from benchmarks.measuring import Row, cores, deliver, in_turns, per_second, seconds
 from benchmarks.peak import peaks
 from benchmarks.picture import spectrogram
@@ -36,7 +36,6 @@ NETWORKS = (
     ("inception_v3", RANDOM, {"float32": 2.7, "bfloat16": 5.0, "int8": 5.0}),
     ("tf_efficientnet_lite0", None, {"float32": 8.0, "bfloat16": 13.0, "int8": 13.0}),
 )
-SMALL = 8  # pictures: the batch with which eager is fastest where it keeps its memory
 CAPABILITIES = {"bfloat16": "BF16", "int8": "INT8"}
 
 

@@ -18,6 +18,7 @@ _FORMAT = 1
 _JOURNAL_BYTES = 1 << 16
 """The journal may grow to this, or to the size of the file that it adds to, before both become one."""
 _EXCHANGE_SECONDS = 3.0
+"""Between two looks at what others learnt, while files are read: each costs a reading of file and journal."""
 
 _Files = dict[str, list[Any]]
 _Facts = dict[str, dict[str, Any]]
