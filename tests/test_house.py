@@ -201,28 +201,6 @@ def test_a_library_is_touched_in_its_rooms_only(library):
     assert outside == []
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
-    """Names and lengths in lines, without docstrings."""
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0]
-            told = ast.get_docstring(node, clean=False) is not None
-            documented = (first.end_lineno or 0) - first.lineno + 1 if told else 0
-            yield (
-                f"{path.relative_to(ROOT)}:{node.lineno} {node.name}",
-                (node.end_lineno or 0) - node.lineno + 1 - documented,
-            )
-
-
-def test_no_file_is_longer_than_300_lines():
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf8").splitlines()) for path in FILES}
-    assert {name: length for name, length in lengths.items() if length > 300} == {}
-
-
-def test_no_function_is_longer_than_40_lines():
-    assert {name: length for path in FILES for name, length in functions(path) if length > 40} == {}
-
-
 def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Call):
