@@ -16,7 +16,7 @@ help: ## list the targets
 
 setup: .venv/.ready ## make .venv with everything the project needs
 
-.venv/.ready: requirements.txt requirements-dev.txt requirements-int8.txt constraints.txt
+.venv/.ready: requirements.txt requirements-dev.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON): Python 3.11 is needed; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt

@@ -9,7 +9,6 @@ variable of the C library gives to those who know of it.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,26 +16,21 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.backbone import cosine, spectrogram_like, workers
 from benchmarks.eager import BATCH, SMALL, Eager
-from benchmarks.measuring import Row, cores, deliver, in_turns, per_second, seconds
+from benchmarks.measuring import Row, cores, deliver, in_turns, per_second
 from benchmarks.peak import peaks
-from benchmarks.picture import spectrogram
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import import_openvino
 from src.backbone.vision import Vision
 from src.backbone.weights import RANDOM
-from src.calibration import calibration
-from src.data.audio import Window
-from src.preprocess import Preprocess
-from src.recipe import Drawing
 
 ROUNDS = 7
 # name, weights, targets
 NETWORKS = (
-    ("inception_v3", RANDOM, {"float32": 2.7, "bfloat16": 5.0, "int8": 5.0}),
-    ("tf_efficientnet_lite0", None, {"float32": 8.0, "bfloat16": 13.0, "int8": 13.0}),
+    ("inception_v3", RANDOM, {"float32": 2.7, "bfloat16": 5.0}),
+    ("tf_efficientnet_lite0", None, {"float32": 8.0, "bfloat16": 13.0}),
 )
-CAPABILITIES = {"bfloat16": "BF16", "int8": "INT8"}
+CAPABILITIES = {"bfloat16": "BF16"}
 
 
 def settings(model: str, weights: str | None) -> Vision:
@@ -60,11 +54,9 @@ def is_invariant(network: FrozenNetwork, inputs: list[np.ndarray], together: np.
 
 def loaded(vision: Vision, threads: int) -> dict[str, FrozenNetwork]:
     """A network in each precision that this CPU has."""
-    drawing = Drawing(Window(0.0, None, None), "mean", Preprocess("unprocessed", []), spectrogram())
     has = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     precisions = ["float32", *(name for name, capability in CAPABILITIES.items() if capability in has)]
-    measured_on = calibration(drawing)
-    return {name: replace(vision, precision=name).load(None, threads, measured_on) for name in precisions}
+    return {name: replace(vision, precision=name).load(None, threads) for name in precisions}
 
 
 def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: float) -> Iterator[Row]:
@@ -77,7 +69,6 @@ def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: fl
     networks = loaded(vision, threads)
     rng = np.random.default_rng(0)
     inputs = [networks["float32"].prepare(spectrogram_like(rng)) for _ in range(BATCH)]
-    ready = {name: in_turns([partial(each.embed, inputs[:1])], 1, warm_up=0)[0].best for name, each in networks.items()}
     features: dict[str, np.ndarray] = {}
 
     def call(name: str) -> Callable[[], None]:
@@ -93,7 +84,7 @@ def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: fl
         taken = dict(zip(calls, in_turns(list(calls.values()), ROUNDS), strict=True))
         features["eager"] = plain.features()
     speeds = {name: BATCH / times.best for name, times in taken.items()}
-    yield from compared(model, networks, speeds, ready, targets, peak / (operations(vision) / 1e9))
+    yield from compared(model, networks, speeds, targets, peak / (operations(vision) / 1e9))
     yield from agreements(model, networks, features, inputs)
 
 
@@ -101,24 +92,20 @@ def compared(
     model: str,
     networks: Mapping[str, FrozenNetwork],
     speeds: Mapping[str, float],
-    ready: Mapping[str, float],
     targets: Mapping[str, float],
     most: float,
 ) -> Iterator[Row]:
     """Pictures a second of each precision beside eager's, and of float32 beside the best that eager can be made.
 
     Args:
-        speeds: pictures a second. ready: seconds until a network's first features. most: pictures a second at the
-            machine's peak in float32.
+        speeds: pictures a second. most: pictures a second at the machine's peak in float32.
     """
     base, alike = speeds["eager"], f"{cores()} threads, {BATCH} pictures, best of {ROUNDS}"
     for name, network in networks.items():
         target, how = targets.get(name, 0.0), alike
-        if name == "int8":
-            how += f"; calibrated and ready after {seconds(ready[name])} (float32: {seconds(ready['float32'])})"
         if name == "float32":
             how += f"; {speeds[name] / most:.0%} of this machine's peak"
-        ours = f"{per_second(speeds[name])} ({network.identity.get('quantiser', network.identity['engine'])})"
+        ours = f"{per_second(speeds[name])} ({network.identity['engine']})"
         sign = ">=" if target else ""
         yield Row(f"{model}, {name}", per_second(base), ours, speeds[name] / base, "x", sign, target, how)
     best, ours = speeds["tuned"], speeds["float32"]

@@ -23,7 +23,6 @@ import yaml
 from benchmarks.measuring import ROOT, cores, markdown
 from benchmarks.networks import settings
 from benchmarks.picture import spectrogram
-from src.calibration import calibration
 from src.data.audio import Window, decode
 from src.data.clip import Clip
 from src.data.folder import class_folders, scan
@@ -35,7 +34,7 @@ from src.head.estimators import Logistic
 from src.preprocess import Preprocess
 from src.recipe import Drawing
 
-PRECISIONS = ("float32", "bfloat16", "int8")
+PRECISIONS = ("float32", "bfloat16")
 CONDITIONS = {"unprocessed": [], "normalized": [0.0]}
 SEEDS, FOLDS = 5, 5
 HEADINGS = (
@@ -63,7 +62,7 @@ def embedded(
     for precision in PRECISIONS:
         start = time.perf_counter()
         vision = replace(settings(model, weights), precision=precision)
-        network = vision.load(None, cores(), calibration(drawing))
+        network = vision.load(None, cores())
         network.embed([np.zeros_like(network.prepare(np.zeros((8, 8), np.uint8)))])
         ready = time.perf_counter() - start
         with ThreadPoolExecutor(cores()) as pool:

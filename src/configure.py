@@ -16,9 +16,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
-from src.backbone.calibration import Calibration
-from src.backbone.vision import INT8
-from src.calibration import calibration
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.errors import UserError
@@ -187,22 +184,17 @@ def recipe(settings: Mapping[str, Any], decision: Path) -> Recipe:
         decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
     """
     folder = Path(build("paths", settings["paths"], Paths).weights)
-    drawn, threads = drawing(settings), workers(settings["workers"])
-    return Recipe(drawn, backbone(settings["backbone"], folder, decision, threads, calibration(drawn)))
+    threads = workers(settings["workers"])
+    return Recipe(drawing(settings), backbone(settings["backbone"], folder, decision, threads))
 
 
-def backbone(
-    settings: Mapping[str, Any], weights: Path, decision: Path, threads: int, measured_on: Calibration | None = None
-) -> Backbone:
+def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads: int) -> Backbone:
     """The backbone, loaded; within a process each is loaded once.
 
     Args:
         weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
-        measured_on: for one that computes in int8; the others are the same whatever is drawn.
     """
-    chosen: Any = build("backbone", settle(settings, weights, decision), object)
-    more = (measured_on,) if getattr(chosen, "precision", None) == INT8 else ()
-    return _loaded(chosen, weights, threads, *more)
+    return _loaded(build("backbone", settle(settings, weights, decision), object), weights, threads)
 
 
 def settle(settings: Mapping[str, Any], weights: Path, decision: Path) -> dict[str, Any]:
@@ -219,8 +211,8 @@ def settle(settings: Mapping[str, Any], weights: Path, decision: Path) -> dict[s
 
 
 @cache
-def _loaded(settings: Any, weights: Path, threads: int, *more: Calibration | None) -> Backbone:
-    return cast(Backbone, settings.load(weights, threads, *more))
+def _loaded(settings: Any, weights: Path, threads: int) -> Backbone:
+    return cast(Backbone, settings.load(weights, threads))
 
 
 def _decided(weights: str | None, folder: Path, decision: Path) -> Decision:

@@ -12,7 +12,6 @@ import torch
 
 from src.backbone.openvino_engine import OpenVino
 from src.backbone.torch_engine import TorchCpu, TorchGpu
-from src.backbone.vision import INT8
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,7 @@ def choose(engine: str, precision: str, device: str) -> Kind:
 
     Args:
         engine: `openvino`, `torch`, or `auto`: openvino on a CPU where it is installed.
-        precision: int8 means openvino; else only for the log.
+        precision: for the log.
         device: `cpu`, `cuda`, or `auto`: a GPU if torch sees one, unless the engine is openvino.
 
     Raises:
@@ -41,10 +40,7 @@ def choose(engine: str, precision: str, device: str) -> Kind:
             "backbone.engine=torch (several times slower)"
         )
     kind: Kind
-    if precision == INT8:
-        _check_int8()
-        kind = OpenVino
-    elif device == "cuda" or (device == "auto" and engine != "openvino" and torch.cuda.is_available()):
+    if device == "cuda" or (device == "auto" and engine != "openvino" and torch.cuda.is_available()):
         kind = TorchGpu
     elif engine == "openvino" or (engine == "auto" and find_spec("openvino") is not None):
         kind = OpenVino
@@ -52,17 +48,3 @@ def choose(engine: str, precision: str, device: str) -> Kind:
         kind = TorchCpu
     log.info("backbone engine: %s", ", ".join(kind.identity(precision).values()))
     return kind
-
-
-def _check_int8() -> None:
-    """Whether what int8 takes is installed.
-
-    Raises:
-        UserError: it is not.
-    """
-    lacking = [name for name, module in (("OpenVINO", "openvino"), ("NNCF", "nncf")) if find_spec(module) is None]
-    if lacking:
-        raise UserError(
-            f"backbone.precision: got int8, which takes {' and '.join(lacking)}, not installed here; pip install -r "
-            "requirements-int8.txt -c constraints.txt, or use backbone.precision=bfloat16"
-        )

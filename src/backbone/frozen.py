@@ -11,12 +11,11 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from src.backbone import JSON
-from src.backbone.calibration import Calibration
 from src.backbone.engine import Engine, choose
 from src.backbone.network import Network, build
 from src.backbone.squash import scaled, squash
 from src.backbone.state import State, digest, fit
-from src.backbone.vision import INT8, Vision
+from src.backbone.vision import Vision
 from src.backbone.weights import table_name
 from src.errors import UserError
 
@@ -33,22 +32,15 @@ class FrozenNetwork:
     input: Literal["picture"] = "picture"
 
     def __init__(
-        self,
-        settings: Vision,
-        weights_dir: Path | None,
-        workers: int,
-        network: Network | None = None,
-        calibration: Calibration | None = None,
+        self, settings: Vision, weights_dir: Path | None, workers: int, network: Network | None = None
     ) -> None:
         """Build the network and choose its engine.
 
         Args:
             network: where it is built already: the settings' architecture with other weights.
-            calibration: pictures for int8, drawn when the engine is loaded.
 
         Raises:
             UserError: see `Vision.load`.
-            ValueError: int8 without calibration.
         """
         self.name = table_name(settings.model)
         self._again = settings, weights_dir, workers
@@ -70,11 +62,6 @@ class FrozenNetwork:
             "deviation": list(self._deviation),
             "antialias": settings.antialias,
         }
-        self._calibration = calibration if settings.precision == INT8 else None
-        if settings.precision == INT8:
-            if calibration is None:
-                raise ValueError("backbone.precision: int8 without calibration; its features would not be defined")
-            self.identity["calibration"] = calibration.name
         self._start = partial(kind, self.network.module, self._size, settings.precision, workers)
         self._lock = Lock()
 
@@ -96,7 +83,7 @@ class FrozenNetwork:
         fit(fresh.module, state, fresh.card.classifiers, where="the fine-tuned network", model=model)
         found = digest(fresh.module)
         told = f"{began_with or fresh.weights}, fine-tuned {found[:8]}"
-        return FrozenNetwork(*self._again, replace(fresh, weights=told, digest=found), self._calibration)
+        return FrozenNetwork(*self._again, replace(fresh, weights=told, digest=found))
 
     def pixels(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> UInt8[np.ndarray, "channels size size"]:
         """The squashed picture in whole grey levels, one channel or three: far fewer bytes than `prepare` gives."""
@@ -139,11 +126,7 @@ class FrozenNetwork:
     @cached_property
     def _engine(self) -> Engine:
         """Loaded when the first clip comes: where all features are cached, none does."""
-        return self._start() if self._calibration is None else self._start(self._calibrating)
-
-    def _calibrating(self) -> list[np.ndarray]:
-        """The calibration's pictures as inputs."""
-        return [] if self._calibration is None else [self.prepare(each) for each in self._calibration.pictures()]
+        return self._start()
 
     def _scaling(self, wanted: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of the three channels."""

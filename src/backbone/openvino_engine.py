@@ -1,6 +1,5 @@
 """A frozen network compiled by OpenVINO for this CPU."""
 
-import logging
 import warnings
 from importlib.metadata import version
 from queue import SimpleQueue
@@ -12,16 +11,11 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from src.backbone.calibration import Inputs
-from src.backbone.openvino_int8 import adds_exactly, quantised, quantiser
 from src.backbone.telemetry import untold
-from src.backbone.vision import INT8
 from src.errors import UserError
 
-log = logging.getLogger(__name__)
-
-# of what is left in floating point; left alone, OpenVINO takes bfloat16 where the CPU has it
-HINTS = {"float32": "f32", "bfloat16": "bf16", INT8: "f32"}
+# Without a hint OpenVINO takes bfloat16 where the CPU has it.
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVino:
@@ -32,20 +26,17 @@ class OpenVino:
 
     batch_size: ClassVar[int] = 1
 
-    def __init__(
-        self, module: nn.Module, size: int, precision: str, workers: int, calibration: Inputs | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
         """Convert and compile.
 
         Args:
             module: frozen; float32 (1, 3, size, size) -> (1, features).
             size: height and width of its input.
-            precision: `float32`, `bfloat16` or `int8`.
+            precision: `float32` or `bfloat16`.
             workers: threads that will call `run` at the same time.
-            calibration: for int8: inputs to measure ranges of values on.
 
         Raises:
-            UserError: this CPU cannot do the precision, or OpenVINO (or NNCF, for int8) cannot do this network.
+            UserError: this CPU cannot do the precision, or OpenVINO cannot do this network.
         """
         openvino = import_openvino()
         core = openvino.Core()
@@ -58,8 +49,6 @@ class OpenVino:
         }
         try:
             model = converted(openvino, module, (1, 3, size, size))
-            if precision == INT8:
-                model = _calibrated(model, calibration)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             reason = str(error).strip().partition("\n")[0]
@@ -74,8 +63,7 @@ class OpenVino:
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
         """What of the engine can change a feature's bits."""
-        found = {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
-        return {**found, "quantiser": quantiser()} if precision == INT8 else found
+        return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
         """Features of float32 inputs of shape (3, size, size), one by one.
@@ -105,19 +93,6 @@ def _check(core: Any, precision: str) -> None:
         raise UserError(
             "backbone.precision: got bfloat16, which this CPU does not compute with; use backbone.precision=float32"
         )
-    if precision == INT8 and not ("INT8" in has and adds_exactly()):
-        raise UserError(
-            "backbone.precision: got int8, for which this CPU lacks the instructions (VNNI; on x86 processors since "
-            "about 2019): its sums would overflow, and features be others. Use backbone.precision=float32"
-        )
-
-
-def _calibrated(model: Any, calibration: Inputs | None) -> Any:
-    """The model in 8 bits."""
-    if calibration is None:
-        raise ValueError("int8 needs inputs to measure ranges of values on; got none")
-    log.info("backbone.precision=int8: calibrating the network on sounds made up for it, which takes 10 to 30 s")
-    return quantised(model, calibration())
 
 
 def import_openvino() -> ModuleType:

@@ -10,17 +10,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from src.backbone.calibration import Inputs
-
 
 class TorchCpu:
     """The module itself, clip by clip."""
 
     batch_size: ClassVar[int] = 1
 
-    def __init__(
-        self, module: nn.Module, size: int, precision: str, workers: int, calibration: Inputs | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
         """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision)
         self._precision = precision
@@ -47,9 +43,7 @@ class TorchGpu:
 
     batch_size: ClassVar[int] = 64
 
-    def __init__(
-        self, module: nn.Module, size: int, precision: str, workers: int, calibration: Inputs | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
         """Takes what `OpenVino` takes; the module is changed in place, and only one thread may call `run`."""
         self._module = _in_precision(module, precision).cuda()
         self._precision = precision

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.backbone.calibration import Calibration
 from src.backbone.weights import RANDOM, check_name
 from src.errors import UserError
 
 if TYPE_CHECKING:
     from src.backbone.frozen import FrozenNetwork
 
-INT8 = "int8"
 CHOICES = {
     "engine": ("auto", "torch", "openvino"),
-    "precision": ("float32", "bfloat16", INT8),
+    "precision": ("float32", "bfloat16"),
     "device": ("auto", "cpu", "cuda"),
     "scaling": (None, "protocol", "timm"),
 }
@@ -31,8 +29,7 @@ class Vision:
         weights_seed: of random weights; unused otherwise.
         engine: auto (openvino on a CPU where installed, else torch), openvino, or torch.
         precision: float32; bfloat16: faster on CPUs that have it, but other features: on real spectrograms the
-            cosine to float32's is 0.98 to 0.997 for EfficientNet-Lite0; or int8, by OpenVINO alone: faster still, and
-            features differ more (docs/precision.md).
+            cosine to float32's is 0.98 to 0.997 for EfficientNet-Lite0 (docs/precision.md).
         device: auto (a GPU if torch sees one, unless the engine is openvino), cpu, or cuda.
         scaling: of pixel values before the network: `protocol` (x - 128)/128, as the retrain script has it, or
             `timm`, the model's published mean and deviation; null: protocol for Inception v3, timm for all others.
@@ -58,12 +55,6 @@ class Vision:
                 raise UserError(f"backbone.{key}: got {value!r}; expected one of {listed}")
         if self.engine == "openvino" and self.device == "cuda":
             raise UserError("backbone.engine: got openvino with device=cuda; OpenVINO runs on the CPU. Use engine=auto")
-        if self.precision == INT8 and (self.engine == "torch" or self.device == "cuda"):
-            other = "engine=torch" if self.engine == "torch" else "device=cuda"
-            raise UserError(
-                f"backbone.precision: got int8 with {other}; only OpenVINO computes in int8, on the CPU. Use "
-                "backbone.engine=auto with backbone.device=auto, or backbone.precision=bfloat16"
-            )
         if self.size is not None and self.size < 1:
             raise UserError(f"backbone.size: got {self.size}; expected pixels, e.g. 224, or null for the model's own")
         if not 0 <= self.weights_seed < 2**63:
@@ -71,9 +62,7 @@ class Vision:
         if self.weights is not None and self.weights != RANDOM:
             check_name(Path(self.weights))
 
-    def load(
-        self, weights_dir: Path | None = None, workers: int | None = None, calibration: Calibration | None = None
-    ) -> "FrozenNetwork":
+    def load(self, weights_dir: Path | None = None, workers: int | None = None) -> "FrozenNetwork":
         """Find the weights and build the network; it is made ready for its engine when the first clip comes.
 
         Args:
@@ -81,12 +70,10 @@ class Vision:
                 hub are tried as well.
             workers: threads that will call `embed` at the same time; None: one per core this process may use. The
                 features do not depend on it.
-            calibration: for int8, which does not go without.
 
         Raises:
             UserError: no such model, no weights, weights of another model, or an engine that cannot do it.
         """
         from src.backbone.frozen import FrozenNetwork  # here: torch and timm take 3 s, and settings are read often
 
-        threads = workers or len(os.sched_getaffinity(0))
-        return FrozenNetwork(self, weights_dir, threads, calibration=calibration)
+        return FrozenNetwork(self, weights_dir, workers or len(os.sched_getaffinity(0)))

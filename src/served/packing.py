@@ -5,7 +5,6 @@ import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-from src.backbone.vision import INT8
 from src.database import explained
 from src.errors import UserError
 from src.served.limits import Limits
@@ -47,7 +46,7 @@ def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Pat
             artifacts={FOLDER: str(held)},
             code_paths=[str(_SOURCE)],
             signature=ModelSignature(Schema([ColSpec("string", COLUMN)])),
-            pip_requirements=_requirements(model),
+            pip_requirements=_requirements(),
             model_config=asdict(limits),
             metadata={"run_id": model.run.run_id, "classes": list(model.classes), "features": model.card.features},
         )
@@ -94,10 +93,7 @@ def _write_weights(model: TrainedModel, file: Path) -> None:
         write_safetensors(backbone.copy().module, file)
 
 
-def _requirements(model: TrainedModel) -> list[str]:
+def _requirements() -> list[str]:
     """Packages as they are pinned beside the code; MLflow would look for them itself, slowly."""
-    files = ["requirements.txt"]
-    if model.card.backbone.get("precision") == INT8:
-        files.append("requirements-int8.txt")
-    lines = [line for file in files for line in (_SOURCE.parent / file).read_text("utf8").splitlines()]
-    return [line for line in lines if line and not line.startswith(("#", "-r"))]
+    lines = (_SOURCE.parent / "requirements.txt").read_text("utf8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

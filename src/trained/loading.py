@@ -112,8 +112,6 @@ def _check(run: RunRecord, found: dict[str, tuple[Any, Any]], *, exact: bool) ->
         way_out = "The weights are others: give the file that the run had with weights_file=PATH"
     elif set(found) <= _INEXACT:
         way_out = "Use the run's engine and device, or accept other last digits with exact=false"
-    elif set(found) <= _INEXACT | {"backbone.quantiser"}:
-        way_out = f"Install {_text(found['backbone.quantiser'][0])}, which the run had"
     else:
         commit = run.tags.get("git_commit", "unknown")
         way_out = f"Use the code that made the run (commit {commit}), or run it again with force=true"
