@@ -1,6 +1,7 @@
 """A frozen network compiled by OpenVINO for this CPU."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from queue import SimpleQueue
 from types import ModuleType
@@ -38,24 +39,12 @@ class OpenVino:
         Raises:
             UserError: this CPU cannot do the precision, or OpenVINO cannot do this network.
         """
-        openvino = import_openvino()
-        core = openvino.Core()
-        _check(core, precision)
-        settings = {
-            "INFERENCE_PRECISION_HINT": HINTS[precision],
-            "NUM_STREAMS": workers,
-            "INFERENCE_NUM_THREADS": workers,
-            "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
-        }
-        try:
-            model = converted(openvino, module, (1, 3, size, size))
-            compiled = core.compile_model(model, "CPU", settings)
-        except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise UserError(
-                f"backbone.engine: OpenVINO cannot run this network ({reason}); use "
-                "backbone.engine=torch (several times slower)"
-            ) from error
+        # The CPU plugin gives the thread that loads it a signal stack and unmaps that stack when the plugin is freed. If
+        # another thread frees it, or plugins are freed in the order they were loaded, the loading thread keeps the
+        # address of the unmapped stack, and its next signal ends the process by SIGSEGV. So a thread that handles no
+        # signals loads it, and ends.
+        with ThreadPoolExecutor(1, "openvino") as loading:
+            compiled = loading.submit(_compiled, module, size, precision, workers).result()
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
             self._idle.put(compiled.create_infer_request())
@@ -80,6 +69,28 @@ class OpenVino:
             return features
         finally:
             self._idle.put(request)
+
+
+def _compiled(module: nn.Module, size: int, precision: str, workers: int) -> Any:
+    """The module compiled for this CPU; see `OpenVino` for the arguments and errors."""
+    openvino = import_openvino()
+    core = openvino.Core()
+    _check(core, precision)
+    settings = {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "NUM_STREAMS": workers,
+        "INFERENCE_NUM_THREADS": workers,
+        "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
+    }
+    try:
+        model = converted(openvino, module, (1, 3, size, size))
+        return core.compile_model(model, "CPU", settings)
+    except RuntimeError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"backbone.engine: OpenVINO cannot run this network ({reason}); use "
+            "backbone.engine=torch (several times slower)"
+        ) from error
 
 
 def _check(core: Any, precision: str) -> None:
