@@ -13,10 +13,12 @@ import torch
 from src.backbone import Backbone, frozen
 from src.backbone.engine import choose
 from src.backbone.frozen import FrozenNetwork
-from src.backbone.openvino_engine import import_openvino
+from src.backbone.network import build
+from src.backbone.openvino_engine import converted, import_openvino
 from src.backbone.state import digest
 from src.backbone.torch_engine import TorchGpu
 from src.backbone.vision import Vision
+from src.backbone.weights import RANDOM
 from src.errors import UserError
 
 Settings = Callable[..., Vision]
@@ -55,6 +57,22 @@ def test_it_is_a_backbone(network: FrozenNetwork, pictures: list[np.ndarray]) ->
     assert network.feature_names[:2] == ["test_resnet_0000", "test_resnet_0001"]
     assert features(network, pictures).shape == (7, len(network.feature_names)) == (7, 96)
     assert network.embed([]).shape == (0, 96)
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's, of tracing
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit", "test_efficientnet"])
+def test_converting_the_function_gives_the_bits_of_converting_the_module(model: str) -> None:
+    openvino, module = import_openvino(), build(model, RANDOM, 0, None).module
+    shape = (1, 3, 160, 160)
+    with torch.no_grad():
+        traced = torch.jit.trace(module, torch.zeros(shape), check_trace=False)
+    plain = openvino.convert_model(traced, example_input=torch.zeros(shape), input=list(shape))
+    core, hint = openvino.Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    expected, features = (
+        core.compile_model(each, "CPU", hint)([image])[0] for each in (plain, converted(openvino, module, shape))
+    )
+    assert np.array_equal(features, expected)
 
 
 def test_every_engine_gives_the_plain_modules_features(
