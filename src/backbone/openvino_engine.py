@@ -39,10 +39,10 @@ class OpenVino:
         Raises:
             UserError: this CPU cannot do the precision, or OpenVINO cannot do this network.
         """
-        # The CPU plugin gives the thread that loads it a signal stack and unmaps that stack when the plugin is freed. If
-        # another thread frees it, or plugins are freed in the order they were loaded, the loading thread keeps the
-        # address of the unmapped stack, and its next signal ends the process by SIGSEGV. So a thread that handles no
-        # signals loads it, and ends.
+        # The CPU plugin gives the thread that loads it a signal stack, and unmaps that stack when the plugin is freed.
+        # If another thread frees it, or plugins are freed in the order they were loaded, the loading thread is left
+        # with the address of the unmapped stack, and its next signal ends the process by SIGSEGV. So a thread that
+        # handles no signals loads it, and ends.
         with ThreadPoolExecutor(1, "openvino") as loading:
             compiled = loading.submit(_compiled, module, size, precision, workers).result()
         self._idle: SimpleQueue[Any] = SimpleQueue()
