@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from src import configure, using
 from src.console import progress_bar
 from src.data import folder, sources
-from src.data.audio import EXTENSIONS
 from src.data.dataset import DatasetSettings
-from src.errors import UserError
+from src.data.files import irregular
+from src.errors import UserError, printable
 from src.prediction.course import predictions
 from src.prediction.cutting import Cutting
 from src.prediction.scored import Failure
@@ -49,17 +49,29 @@ def predict(cfg: DictConfig) -> None:
 def listed(audio: Path) -> list[Path]:
     """The file, or the audio files in a folder and below, sorted.
 
+    Files of formats that are not decoded, and links to what is there already, are reported as warnings.
+
     Raises:
-        UserError: it is not there, or holds no audio.
+        UserError: it is not there, is no regular file, holds no audio, or holds a folder that cannot be listed.
     """
-    if audio.is_file():
+    try:
+        kind = irregular(audio.stat().st_mode)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        raise UserError(
+            f"audio={printable(audio)}: {'no such file or folder' if missing else error.strerror}"
+        ) from error
+    if kind is None:
         return [audio]
-    if not audio.is_dir():
-        raise UserError(f"audio={audio}: no such file or folder")
-    found = sorted(path for path in folder.files(audio) if path.suffix.lower() in EXTENSIONS)
-    if not found:
-        raise UserError(f"audio={audio}: no audio files in it; expected {', '.join(EXTENSIONS)}")
-    return found
+    if kind != "a folder":
+        raise UserError(f"audio={printable(audio)}: {kind}; expected a regular file or a folder")
+    found = folder.listing(audio)
+    folder.check_readable(found.unreadable, "Make them readable, or give another folder")
+    if not found.audio:
+        raise folder.no_audio(f"audio={printable(audio)}: no audio files in it", found)
+    for note in folder.notes(found)[1]:
+        log.warning("audio=%s: %s", printable(audio), note)
+    return found.audio
 
 
 def _cutting(
@@ -103,7 +115,7 @@ def _write(
     finally:
         put(written.foot())
     if silent:
-        log.warning("%d files are silent, e.g. %s: their labels say nothing", len(silent), silent[0])
+        log.warning("%d files are silent, e.g. %s: their labels say nothing", len(silent), printable(silent[0]))
     spent = time.perf_counter() - begun
     log.info("%d files, %d windows in %.1f s; run %s", len(files) - failed, windows, spent, model.run.run_id)
     return failed

@@ -1,5 +1,6 @@
 """What the files of a dataset hold, by digest, before any is decoded."""
 
+import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from src import provenance
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
+from src.errors import printable
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +27,24 @@ class Contents:
 
     def digest(self) -> str:
         """What a result depends on of the data: each clip's name, content and group."""
-        lines = (f"{clip.id}\t{self.digests.get(clip.id)}\t{clip.label}\t{clip.group}" for clip in self.dataset.clips)
+        clips = self.dataset.clips
+        lines = (json.dumps([clip.id, self.digests.get(clip.id), clip.label, clip.group]) for clip in clips)
         return provenance.digest("\n".join(sorted(lines)))
 
 
-def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
+def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> Contents:
     """Digest every file; those unchanged since last time are not read, nor those that another process read meanwhile.
 
     Args:
-        cache: folder of the feature cache and of what is known of files. workers: threads.
+        cache: folder of the feature cache and of what is known of files.
+        workers: threads.
+        anew: read every file, whatever is known of it.
     """
     index = AudioIndex(cache / "index", dataset.root)
 
     def one(clip: Clip) -> str | OSError:
         try:
-            return index.digest(clip.path)
+            return index.digest(clip.path, anew=anew)
         except OSError as error:
             return error
 
@@ -56,5 +61,10 @@ def read_contents(dataset: Dataset, *, cache: Path, workers: int) -> Contents:
         dataset,
         index,
         digests={clip.id: digest for clip, digest in found if isinstance(digest, str)},
-        failed={c.id: f"{c.path}: cannot be read ({e.strerror})" for c, e in found if isinstance(e, OSError)},
+        failed={c.id: unreadable(c.path, e.strerror) for c, e in found if isinstance(e, OSError)},
     )
+
+
+def unreadable(path: Path, reason: str | None) -> str:
+    """Message for a file that cannot be read."""
+    return f"{printable(path)}: cannot be read ({reason})"

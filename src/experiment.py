@@ -121,7 +121,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     """Data, features, fit, test and log: one finished run in the store; the finished run itself where there is one.
 
     Args:
-        force: run it even so.
+        force: read the dataset's files anew, and run it even so.
 
     Raises:
         UserError: data or settings do not allow it; a run already begun is FAILED with the reason.
@@ -129,7 +129,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     _check(experiment)
     paths = experiment.paths
     place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
-    contents = list_clips(experiment.dataset, place)
+    contents = list_clips(experiment.dataset, place, anew=force)
     identity = experiment.identity(contents.digest())
     tags = {**_tags(experiment, contents.dataset), "identity": identity, "data_digest": contents.digest()}
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))

@@ -15,7 +15,7 @@ from src.data.audio import Window, decode
 from src.data.encode import wav
 from src.data.waveform import Waveform
 from src.data.writing import write_asked
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.explanation.figure import draw
 from src.explanation.making import Check, Explanation, Model, explain
 from src.explanation.settings import Settings
@@ -46,9 +46,10 @@ def explain_file(cfg: DictConfig) -> None:
     waveform = _heard(trained, audio, window)
     model = Model(trained.recipe, trained.head, trained.classes, configure.workers(cfg.workers))
     found = explain(model, waveform, settings, target)
-    told = {"file": audio.name, "run": trained.run.run_id, "start_s": window.start, "seconds": waveform.duration}
+    name = printable(audio.name)
+    told = {"file": name, "run": trained.run.run_id, "start_s": window.start, "seconds": waveform.duration}
     told |= summary(found, settings, waveform)
-    title = f"{audio.name}: {told['predicted']} at {100 * float(found.said.max()):.0f} %, run {trained.run.run_id[:8]}"
+    title = f"{name}: {told['predicted']} at {100 * float(found.said.max()):.0f} %, run {trained.run.run_id[:8]}"
     files = {
         "explanation.png": draw(found, trained.recipe.drawing, waveform.sample_rate, title),
         "effects.csv": effects_csv(found).encode(),
@@ -86,7 +87,7 @@ def _heard(trained: TrainedModel, audio: Path, window: Window) -> Waveform:
         return waveform
     log.info(
         "%s: longer than any clip of the run; %.2f s from second %g on are explained (start=SECOND for others)",
-        audio, card.typical_seconds, window.start,
+        printable(audio), card.typical_seconds, window.start,
     )  # fmt: skip
     kept = waveform.samples[:, : max(1, round(card.typical_seconds * waveform.sample_rate))]
     return Waveform(np.ascontiguousarray(kept), waveform.sample_rate)
@@ -95,7 +96,7 @@ def _heard(trained: TrainedModel, audio: Path, window: Window) -> Waveform:
 def _text(audio: Path, found: Explanation, told: dict[str, Any], out: Path) -> str:
     """What a person wants to know first."""
     name, share = found.classes[found.target], told["deciding"]
-    lines = [f"{audio.name}: {told['predicted']} at {100 * float(found.said.max()):.1f} %"]
+    lines = [f"{printable(audio.name)}: {told['predicted']} at {100 * float(found.said.max()):.1f} %"]
     if not found.regions:
         lines.append(f"  nothing in the picture speaks for {name}")
     else:

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from src.contents import Contents
+from src.contents import Contents, unreadable
 from src.data.audio import Facts
 from src.data.clip import Clip
 from src.data.index import AudioIndex
 from src.embedding import Embedded, Embedding
+from src.errors import printable
 from src.features import FeatureCache, Row
 from src.preparing import Prepared, killed_told
 from src.recipe import Recipe, Timer
@@ -73,7 +74,7 @@ def extract(
     clips = [clip for clip in dataset.clips if digests.get(clip.id) in rows]
     for clip in dataset.clips:  # copies of one unusable file share its digest
         if digests.get(clip.id) in job.bad:
-            job.failed.setdefault(clip.id, f"{clip.path}: {job.bad[digests[clip.id]]}")
+            job.failed.setdefault(clip.id, f"{printable(clip.path)}: {job.bad[digests[clip.id]]}")
     used = [digests[clip.id] for clip in clips]
     return Extraction(
         clips=clips,
@@ -156,12 +157,12 @@ class _Job:
         written = time.monotonic()
         try:
             for prepared, row in clips:
-                self._note(prepared)
-                if row is None:
-                    pieces.end([prepared.digest])
-                else:
+                if row is not None and self._record(prepared):
                     rows[prepared.digest] = waiting[prepared.digest] = row
                     self.computed += 1
+                else:
+                    self._fail(prepared)
+                    pieces.end([prepared.digest])
                 if len(waiting) >= _BATCH or (waiting and time.monotonic() - written > _BATCH_SECONDS):
                     self._write(waiting, pieces, dataset)
                     waiting, written = {}, time.monotonic()
@@ -169,13 +170,18 @@ class _Job:
         finally:
             self._write(waiting, pieces, dataset)
 
-    def _note(self, clip: Prepared) -> None:
-        """What was learnt of its file."""
-        if clip.facts is None:
-            self.failed[clip.clip.id] = clip.reason
-            self.bad[clip.digest] = f"same content as {clip.clip.path}, which cannot be used"
-        else:
-            self.index.record(clip.digest, self.recipe.window, clip.facts)
+    def _record(self, clip: Prepared) -> bool:
+        """Remember what was learnt of a clip; False: its file is no longer the one that was listed."""
+        if clip.facts is None or not self.index.still_holds(clip.clip.path, clip.digest):
+            return False
+        self.index.record(clip.digest, self.recipe.window, clip.facts)
+        return True
+
+    def _fail(self, clip: Prepared) -> None:
+        path = clip.clip.path
+        reason = clip.reason or unreadable(path, "it changed after it was listed; run the same again")
+        self.failed[clip.clip.id] = reason
+        self.bad[clip.digest] = f"same content as {printable(path)}, which cannot be used"
 
     def _write(self, rows: Mapping[str, Row], pieces: Pieces, dataset: str) -> None:
         if not rows:

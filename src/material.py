@@ -15,7 +15,7 @@ from src.data import sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Part, Split, groups_on_both_sides
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.extract import Extraction, extract
 from src.head import Examples
 from src.recipe import Recipe
@@ -73,8 +73,11 @@ class Place:
     progress: Progress
 
 
-def list_clips(settings: DatasetSettings, place: Place) -> Contents:
+def list_clips(settings: DatasetSettings, place: Place, *, anew: bool = False) -> Contents:
     """The dataset's clips from whichever source is there, and what their files hold.
+
+    Args:
+        anew: read every file, whatever is known of it.
 
     Raises:
         UserError: the dataset is not there and cannot be made.
@@ -84,7 +87,7 @@ def list_clips(settings: DatasetSettings, place: Place) -> Contents:
     dataset = sources.obtain(settings, place.data, workers=place.workers, progress=told)
     if settings.label == "class":
         dataset = datasets.kept(dataset, settings.keep)
-    return read_contents(dataset, cache=place.cache, workers=place.workers)
+    return read_contents(dataset, cache=place.cache, workers=place.workers, anew=anew)
 
 
 def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split: Split, place: Place) -> Material:
@@ -114,7 +117,9 @@ def _refuse_failures(dataset: Dataset, extraction: Extraction, settings: Dataset
             "Mend or remove them, or leave them out with dataset.on_error=skip"
         )
     if not extraction.clips:
-        raise UserError(f"{dataset.name}: none of the {len(dataset.clips)} files in {dataset.root} can be used")
+        raise UserError(
+            f"{dataset.name}: none of the {len(dataset.clips)} files in {printable(dataset.root)} can be used"
+        )
 
 
 def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extraction) -> tuple[Dataset, Extraction]:

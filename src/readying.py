@@ -1,6 +1,7 @@
 """A dataset made ready: found, fetched or rendered, listed in a manifest, and audited where asked."""
 
 import logging
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -17,7 +18,7 @@ from src.data import dataset as datasets
 from src.data import manifest, published, sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.experiment import Paths
 from src.tracking import Store
 
@@ -38,7 +39,8 @@ def make_ready(cfg: DictConfig) -> None:
     fetched = replace(settings, source=_fetched(settings, data, allow_missing=allow_missing))
     show = progress_bar(f"{settings.title}: rendering") if configure.truth("progress", cfg.progress) else None
     dataset = sources.obtain(fetched, data, workers=workers, progress=show)
-    contents = read_contents(dataset, cache=Path(paths.cache), workers=workers)
+    anew = configure.truth("force", cfg.force)
+    contents = read_contents(dataset, cache=Path(paths.cache), workers=workers, anew=anew)
     listed = data / ".manifests" / f"{settings.title}.json"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.write(listed, _manifest(settings, contents))
@@ -110,7 +112,7 @@ def describe(dataset: Dataset) -> str:
     counts = Counter(clip.label for clip in dataset.clips)
     groups = {clip.group for clip in dataset.clips} - {None}
     lines = [
-        f"{dataset.name}: {dataset.origin}, {len(dataset.clips)} clips in {dataset.root}",
+        f"{dataset.name}: {dataset.origin}, {len(dataset.clips)} clips in {printable(dataset.root)}",
         "  classes: " + ", ".join(f"{label} {counts[label]}" for label in dataset.classes),
         f"  made by: {dataset.provenance}",
         f"  groups: {len(groups) or 'not known (dataset.group_pattern)'}",
@@ -122,26 +124,23 @@ def _manifest(settings: DatasetSettings, contents: Contents) -> dict[str, Any]:
     dataset = contents.dataset
     known = manifest.read(dataset.root) or {"clips": []}
     durations = {entry["file"]: entry.get("duration") for entry in known["clips"]}
-    clips = [
-        {
-            "file": clip.path.relative_to(dataset.root).as_posix(),
-            "label": clip.label,
-            "group": clip.group,
-            "source": clip.source or dataset.provenance,
-            "licence": clip.licence,
-            "duration": durations.get(clip.path.relative_to(dataset.root).as_posix()) or _duration(clip.path),
-            "digest": contents.digests.get(clip.id),
-        }
-        for clip in dataset.clips
-    ]
+    clips = []
+    for clip in dataset.clips:
+        file, digest = clip.path.relative_to(dataset.root).as_posix(), contents.digests.get(clip.id)
+        duration = durations.get(file)
+        if duration is None and digest is not None:
+            duration = _duration(clip.path)
+        described = {"file": printable(file), "label": clip.label, "group": clip.group}
+        described |= {"source": clip.source or dataset.provenance, "licence": clip.licence}
+        clips.append({**described, "duration": duration, "digest": digest})
     head = {"dataset": settings.title, "origin": dataset.origin, "provenance": dataset.provenance}
-    return {**head, "root": str(dataset.root), "notes": list(dataset.notes), "clips": clips}
+    return {**head, "root": printable(dataset.root), "notes": list(dataset.notes), "clips": clips}
 
 
 def _duration(path: Path) -> float | None:
     import soundfile
 
     try:
-        return round(float(soundfile.info(path).duration), 3)
+        return round(float(soundfile.info(os.fsencode(path)).duration), 3)
     except (soundfile.LibsndfileError, OSError):
         return None

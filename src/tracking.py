@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.database import explained, is_embedded, opened
-from src.errors import UserError
+from src.errors import UserError, printable
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -149,7 +149,8 @@ class Store:
         """End a run that did not finish; where the store takes nothing any more, that is told, not raised."""
         try:
             with explained(self.uri):
-                self.client.set_tag(run_id, "reason", reason[:5000])
+                text = reason.encode("utf8", "backslashreplace").decode()  # a path need not be UTF-8
+                self.client.set_tag(run_id, "reason", text[:5000])
                 self.client.set_terminated(run_id, status=status)
         except UserError as error:
             log.warning("run %s cannot be marked %s: %s", run_id, status, error)
@@ -220,8 +221,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def as_params(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Flat settings as a run's params hold them: as text, cut where MLflow cuts it."""
-    return {key: str(value)[:_LONGEST_PARAM] for key, value in settings.items()}
+    """Flat settings as a run's params hold them: as text that can be stored, cut where MLflow cuts it."""
+    return {key: printable(str(value))[:_LONGEST_PARAM] for key, value in settings.items()}
 
 
 def _record(run: Any) -> RunRecord:

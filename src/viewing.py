@@ -13,7 +13,7 @@ from PIL import Image
 from src import configure
 from src.data.audio import decode
 from src.data.writing import write_asked
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.recipe import Timer
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def show(cfg: DictConfig) -> None:
         recipe = configure.recipe(settings, Path(str(cfg.paths.tracking)) / "jobs")
         value, _ = recipe.prepare(audio, Timer())
         row = recipe.backbone.embed([value])[0]
-        content = features_csv(audio.name, recipe.backbone.feature_names, row).encode()
+        content = features_csv(printable(audio.name), recipe.backbone.feature_names, row).encode()
         write_asked(f"features={features}", {features: content})
         log.info("%s: %d features of %s (%s)", features, len(row), recipe.backbone.name, recipe.backbone.weights)
 

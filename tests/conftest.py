@@ -1,12 +1,14 @@
 """Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
 
 import copy
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -318,6 +320,31 @@ def read_only() -> Iterator[Callable[[Path], None]]:
     yield mount
     for folder in mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def ordinary_user() -> Callable[[Path], AbstractContextManager[None]]:
+    """`with ordinary_user(folder)`: this process obeys the permissions below `folder`, which root does not."""
+
+    @contextmanager
+    def dropped(folder: Path) -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        nobody = 65534
+        above = [folder, *folder.parents]
+        modes = {path: path.stat().st_mode for path in above if not path.stat().st_mode & 0o001}
+        for path, mode in modes.items():
+            path.chmod(mode | 0o055)
+        os.seteuid(nobody)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            for path, mode in modes.items():
+                path.chmod(mode)
+
+    return dropped
 
 
 def _mount(*words: str) -> None:

@@ -1,6 +1,7 @@
 """A dataset ready to learn from: what is refused, what is noted, and that conditions are paired."""
 
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from toy import recipe
 
 from src.data.split import Split, hash_part
 from src.errors import UserError
+from src.extract import extract
 from src.material import Place, list_clips, prepare
 
 STRATIFIED = Split("stratified", 0, 5, 0)
@@ -79,6 +81,56 @@ def test_all_unusable_files_are_in_one_error(make, birds):
     for name in [*bad, "wren/05.wav"]:
         assert message.count(str(birds / name)) == 1
     assert "Mend or remove them, or leave them out with dataset.on_error=skip" in message
+
+
+def test_what_is_no_regular_file_is_named_and_not_waited_for(make, birds):
+    os.mkfifo(birds / "owl" / "pipe.wav")
+    (birds / "wren" / "zero.wav").symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"2 of 42 files cannot be used:") as told:
+        make(birds)
+    assert f"{birds}/owl/pipe.wav: cannot be read (a FIFO" in str(told.value)
+    assert f"{birds}/wren/zero.wav: cannot be read (a character device" in str(told.value)
+    assert len(make(birds, on_error="skip").dataset.clips) == 40
+
+
+def test_a_name_that_is_no_text_is_named_whether_the_file_can_be_used_or_not(make, birds):
+    plain = make(birds)
+    strange = birds / "owl" / os.fsdecode(b"M\xfasica.wav")
+    strange.write_bytes((birds / "owl" / "00.wav").read_bytes())
+    found = make(birds)
+    assert [clip.id for clip in found.dataset.clips if clip not in plain.dataset.clips] == ["owl/M\\xfasica.wav"]
+    strange.write_bytes(b"")
+    with pytest.raises(UserError, match=r"M\\xfasica\.wav: an empty file"):
+        make(birds)
+    assert make(birds, on_error="skip").notes["unusable"] == [f"{birds}/owl/M\\xfasica.wav: an empty file"]
+
+
+@pytest.mark.parametrize("change", ["vanishes", "changes", "is touched"])
+def test_a_file_that_is_another_once_it_is_read(tmp_path, birds, dataset_settings, change):
+    settings = dataset_settings(birds, on_error="skip")
+    place = Place(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
+    contents, victim = list_clips(settings, place), birds / "owl" / "03.wav"
+    old = victim.read_bytes()
+    if change == "vanishes":
+        victim.unlink()
+    elif change == "changes":
+        soundfile.write(victim, np.full(800, 0.5), 8000)
+    else:
+        os.utime(victim)
+    found = prepare(settings, contents, recipe(), STRATIFIED, place)
+    if change == "is touched":
+        assert found.notes["unusable"] == []
+        return
+    [message] = found.notes["unusable"]
+    assert str(victim) in message
+    assert ("it changed after it was listed" if change == "changes" else "No such file") in message
+    # nothing of the other content is kept under the digest of the old one
+    victim.write_bytes(old)
+    features = [
+        extract(list_clips(settings, place), recipe(), cache=cache, workers=1).features.tobytes()
+        for cache in (place.cache, tmp_path / "fresh")
+    ]
+    assert features[0] == features[1]
 
 
 def test_skipping_leaves_them_out_and_records_them(make, birds, caplog):

@@ -12,7 +12,7 @@ from src.audit.report import Report
 from src.data.audio import Window
 from src.data.clip import Dataset
 from src.data.split import Part, Split, groups_on_both_sides
-from src.errors import UserError
+from src.errors import UserError, printable
 
 Progress = Callable[[int, int], None]
 
@@ -34,7 +34,9 @@ def audit(
     measured, failed = measure(dataset, window, cache=cache, workers=workers, progress=progress)
     if not measured:
         listed = "\n  ".join(failed.values())
-        raise UserError(f"{dataset.name}: none of the {len(failed)} files in {dataset.root} can be used:\n  {listed}")
+        raise UserError(
+            f"{dataset.name}: none of the {len(failed)} files in {printable(dataset.root)} can be used:\n  {listed}"
+        )
     clips = tuple(one.clip for one in measured)
     parts, problem = _parts(replace(dataset, clips=clips), split)
     labelling = Labelling(clips, parts)

@@ -9,10 +9,11 @@ import numpy as np
 
 from src.audit import fingerprint as fingerprints
 from src.audit.fingerprint import Fingerprint
-from src.contents import read_contents
+from src.contents import read_contents, unreadable
 from src.data.audio import Facts, UnreadableAudio, Window, decode
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
+from src.errors import printable
 from src.features import FeatureCache, Row
 
 Progress = Callable[[int, int], None]
@@ -64,7 +65,7 @@ def measure(
     for clip in dataset.clips:
         digest = contents.digests.get(clip.id)
         if digest in bad:
-            failed[clip.id] = bad[digest].replace(str(paths[digest]), str(clip.path))
+            failed[clip.id] = bad[digest].replace(printable(paths[digest]), printable(clip.path))
         elif digest is not None:
             facts = contents.index.facts(digest, window)
             if facts is None:
@@ -109,6 +110,8 @@ class _Decoding:
     def one(self, digest: str, path: Path) -> Row:
         """Decode and fingerprint one file; its facts are recorded."""
         waveform, facts = decode(path, self.window)
+        if not self.index.still_holds(path, digest):
+            raise UnreadableAudio(unreadable(path, "it changed after it was listed; run the same again"))
         self.index.record(digest, self.window, facts)
         return fingerprints.fingerprint(waveform).row()
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from src.data.files import check_regular
 from src.data.lossy import mp3_with_length, ogg_is_cut
 from src.data.waveform import Waveform
 from src.errors import UserError
@@ -90,7 +92,7 @@ def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
         UnreadableAudio: the file cannot be opened or decoded, is empty or truncated, or ends before the window starts.
     """
     try:
-        if path.stat().st_size == 0:
+        if check_regular(path).st_size == 0:
             raise UnreadableAudio(f"{path}: an empty file")
         with _opened(path) as file:
             _check_header(path, file)
@@ -132,7 +134,7 @@ def header(path: Path) -> Header:
         UnreadableAudio: the file cannot be opened, is empty, or its header promises more than the file holds.
     """
     try:
-        if path.stat().st_size == 0:
+        if check_regular(path).st_size == 0:
             raise UnreadableAudio(f"{path}: an empty file")
         with _opened(path) as file:
             _check_header(path, file)
@@ -142,7 +144,7 @@ def header(path: Path) -> Header:
 
 
 def _opened(path: Path) -> soundfile.SoundFile:
-    file = soundfile.SoundFile(path)
+    file = soundfile.SoundFile(os.fsencode(path))  # a name need not be UTF-8
     if file.format == "MP3" and (measured := mp3_with_length(path)) is not None:
         file.close()
         return soundfile.SoundFile(io.BytesIO(measured))

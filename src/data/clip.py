@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from src.errors import printable
+
 Origin = Literal["recorded", "rendered"]
 
 
@@ -15,7 +17,8 @@ class Clip:
         path: the audio file.
         label: class slug, e.g. `viennese_waltz`; in a re-labelled dataset the new class.
         name: `class/file` of the base dataset, slugged class, "/" between folders, without extension: what the hash
-            split reads. It does not change when a dataset is subset or re-labelled.
+            split reads. It does not change when a dataset is subset or re-labelled. Of a file's name, what cannot be
+            printed or stored is escaped.
         group: clips sharing a group (same score, note, recording) belong on one side of a split; None: unknown.
         source: where the audio came from; licence: under which terms (empty: not stated).
     """
@@ -30,7 +33,7 @@ class Clip:
     @property
     def id(self) -> str:
         """Unique within the dataset: its name with the file's extension."""
-        return self.name + self.path.suffix
+        return self.name + printable(self.path.suffix)
 
 
 @dataclass(frozen=True)

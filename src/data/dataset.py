@@ -1,5 +1,6 @@
 """From a dataset's settings to its labelled clips, whichever source they come from."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from src.data import folder, manifest
-from src.data.audio import EXTENSIONS, MONO, Window
+from src.data.audio import MONO, Window
 from src.data.clip import Clip, Dataset, Origin
-from src.errors import UserError
+from src.errors import UserError, printable
+
+log = logging.getLogger(__name__)
 
 SOURCES = ("auto", "recordings", "published", "rendered")
 
@@ -81,13 +84,16 @@ class DatasetSettings:
 
 
 def recordings(settings: DatasetSettings) -> Dataset | None:
-    """The person's own recordings below `root`, or None where no class folder is there.
+    """The user's own recordings below `root`, or None where no class folder is there.
+
+    Files of formats that are not decoded, and links to what is there already, are reported as warnings.
 
     Raises:
-        UserError: some but not all classes are there, one class only, an empty class, or ambiguous folders.
+        UserError: some but not all classes are there, one class only, an empty class, ambiguous folders, one file in
+            two classes, or (unless `on_error` is `skip`) a folder that cannot be listed.
     """
     root = Path(settings.root)
-    folders = folder.class_folders(root, settings.classes)
+    folders, listed = folder.list_root(root, settings.classes)
     if not folders:
         return None
     labels = tuple(settings.classes) if settings.classes else tuple(sorted(folders))
@@ -96,19 +102,29 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
     missing = [label for label in labels if label not in folders]
     if missing:
         raise UserError(
-            f"{root}: no folder for {', '.join(missing)}; expected {root}/<class>/<audio files> for each of "
-            f"{', '.join(labels)}. Add the recordings, or leave classes out: 'dataset.keep=[{','.join(folders)}]'"
+            f"{printable(root)}: no folder for {', '.join(missing)}; expected {printable(root)}/<class>/<audio files> "
+            f"for each of {', '.join(labels)}. Add the recordings, or leave classes out: "
+            f"'dataset.keep=[{','.join(folders)}]'"
         )
     clips: list[Clip] = []
-    others: list[Path] = []
+    empty: UserError | None = None
     for label in labels:
-        found, unheard = folder.scan(folders[label], label, settings.group_pattern)
-        if not found:
-            raise UserError(f"{folders[label]}: no audio files; expected {', '.join(EXTENSIONS)}")
-        clips += found
-        others += unheard
-    notes = (f"passed over {len(others)} files that are no audio, e.g. {others[0].name}",) if others else ()
-    return _checked(settings, root, clips, labels, "recorded", f"recordings in {root}", notes)
+        of_class, found = folder.scan(folders[label], label, settings.group_pattern)
+        if not of_class:
+            empty = empty or folder.no_audio(f"{printable(folders[label])}: no audio files", found)
+        clips += of_class
+        listed.add(found)
+    if settings.on_error == "fail":
+        folder.check_readable(listed.unreadable, "Make them readable, or leave them out with dataset.on_error=skip")
+    if empty is not None:
+        raise empty
+    folder.check_labels({clip.path: clip.label for clip in clips}, listed.real)
+    minor, major = folder.notes(listed)
+    major += [f"left out {printable(path)}: {reason}" for path, reason in sorted(listed.unreadable.items())]
+    for note in major:
+        log.warning("%s: %s", settings.title, note)
+    made_by = f"recordings in {printable(root)}"
+    return _checked(settings, root, clips, labels, "recorded", made_by, (*minor, *major))
 
 
 def prepared(settings: DatasetSettings, where: Path) -> Dataset | None:
@@ -134,18 +150,20 @@ def _checked(
 ) -> Dataset:
     if len(labels) < 2:
         raise UserError(
-            f"{root}: found {len(labels)} class ({', '.join(labels)}); a classifier needs two or more. "
-            f"Expected {root}/<class>/<audio files>"
+            f"{printable(root)}: found {len(labels)} class ({', '.join(labels)}); a classifier needs two or more. "
+            f"Expected {printable(root)}/<class>/<audio files>"
         )
     unknown = sorted({clip.label for clip in clips} - set(labels))
     if unknown:
         raise UserError(
-            f"{root}: lists clips of {', '.join(unknown)}; dataset.classes has {', '.join(labels)}. Prepare it again"
+            f"{printable(root)}: lists clips of {', '.join(unknown)}; dataset.classes has {', '.join(labels)}. "
+            "Prepare it again"
         )
     ordered = tuple(sorted(clips, key=lambda clip: (labels.index(clip.label), clip.name, clip.path.suffix)))
     for one, other in pairwise(ordered):
         if one.id == other.id:
-            raise UserError(f"{root}: two files are the clip {one.id} ({one.path}, {other.path}); rename one of them")
+            paths = f"{printable(one.path)}, {printable(other.path)}"
+            raise UserError(f"{printable(root)}: two files are the clip {one.id} ({paths}); rename one of them")
     base = settings.base or settings.title
     return Dataset(settings.title, base, root, labels, ordered, origin, provenance, notes)
 

@@ -1,5 +1,6 @@
 """What is already known of audio files, so that a warm look-up reads none of them."""
 
+import errno
 import hashlib
 import json
 import os
@@ -12,13 +13,17 @@ from typing import Any
 from filelock import FileLock
 
 from src.data.audio import Facts, Window
+from src.data.files import check_regular, open_regular
 from src.data.writing import write_atomically
 
-_FORMAT = 1
+_FORMAT = 2
 _JOURNAL_BYTES = 1 << 16
 """The journal may grow to this, or to the size of the file that it adds to, before both become one."""
 _EXCHANGE_SECONDS = 3.0
 """Between two looks at what others learnt, while files are read: each costs a reading of file and journal."""
+
+_TICK_SECONDS = 0.02
+"""Longer than the clock that files are stamped with stands still: a tick of the kernel is at most 10 ms."""
 
 _Files = dict[str, list[Any]]
 _Facts = dict[str, dict[str, Any]]
@@ -27,8 +32,10 @@ _Facts = dict[str, dict[str, Any]]
 class AudioIndex:
     """Content digests of files by path, and facts of their clips by digest and window.
 
-    A digest is trusted while path, size, modification time and inode are unchanged. Thread-safe; `save` merges with
-    what other processes saved meanwhile. Losing the file costs time, never correctness.
+    A digest is trusted while path, size, inode, modification time and change time are those of the file that was read.
+    A program can set the modification time back, but not the change time. A change time that moves without a change of
+    content (by chmod or rename) costs another reading. Thread-safe; `save` merges with what other processes saved
+    meanwhile. Losing the file costs time, never correctness.
 
     An extraction saves after each batch. Were everything written anew each time, the cost would grow with the square of
     the number of clips, so what is new is added to a journal beside the file.
@@ -45,24 +52,31 @@ class AudioIndex:
         self._new_facts: _Facts = {}
         self._exchanged = time.monotonic()
 
-    def digest(self, path: Path) -> str:
+    def digest(self, path: Path, *, anew: bool = False) -> str:
         """SHA-256 of the file's bytes (64 hex digits).
 
         Where many are to be read, what was learnt is saved every few seconds, and what others learnt is taken over.
 
+        Args:
+            anew: read the file even where its digest is known.
+
         Raises:
-            OSError: the file cannot be read.
+            OSError: it is not a regular file, cannot be read, or changes while it is read.
         """
-        stat = path.stat()
-        state = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
         key = os.path.relpath(path, self._root)
         known = self._files.get(key)
-        if known is not None and known[:3] == state:
-            return str(known[3])
-        with path.open("rb") as file:
+        if not anew and known is not None and known[:-1] == _state(check_regular(path)):
+            return str(known[-1])
+        with open_regular(path) as file:
+            before = os.fstat(file.fileno())
+            if -1 < time.time() - before.st_ctime < _TICK_SECONDS:
+                time.sleep(_TICK_SECONDS)  # a change within the same tick would leave the same times
+                before = os.fstat(file.fileno())
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if _state(os.fstat(file.fileno())) != _state(before):
+                raise OSError(errno.EBUSY, "it changes while it is read")
         with self._lock:
-            self._files[key] = self._new_files[key] = [*state, digest]
+            self._files[key] = self._new_files[key] = [*_state(before), digest]
             now = time.monotonic()
             if due := now - self._exchanged >= _EXCHANGE_SECONDS:
                 self._exchanged = now
@@ -70,6 +84,13 @@ class AudioIndex:
             self.save()
             self.refresh()
         return digest
+
+    def still_holds(self, path: Path, digest: str) -> bool:
+        """Whether a file can be read and has this digest; it is read again where its state has changed."""
+        try:
+            return self.digest(path) == digest
+        except OSError:
+            return False
 
     def facts(self, digest: str, window: Window) -> Facts | None:
         """What decoding this content with this window found, if it is known."""
@@ -103,7 +124,7 @@ class AudioIndex:
 
     def _write(self) -> None:
         """Add a line to the journal, or, once that is as large as the file, make both one file."""
-        line = json.dumps({"files": self._new_files, "facts": self._new_facts}).encode()
+        line = json.dumps({"format": _FORMAT, "files": self._new_files, "facts": self._new_facts}).encode()
         if self._is_sound and _size(self._journal) + len(line) <= max(_size(self._path), _JOURNAL_BYTES):
             with self._journal.open("ab") as file:
                 file.write(b"\n" + line)  # first, so that a line which a kill cut off spoils no other
@@ -118,13 +139,13 @@ class AudioIndex:
         """Files, facts, and whether the file itself is there and whole."""
         files: _Files = {}
         facts: _Facts = {}
-        sound = self._take(self._path, files, facts, _FORMAT) > 0
-        self._take(self._journal, files, facts, None)
+        sound = self._take(self._path, files, facts) > 0
+        self._take(self._journal, files, facts)
         return files, facts, sound
 
     @staticmethod
-    def _take(path: Path, files: _Files, facts: _Facts, wanted: int | None) -> int:
-        """Add what a file's lines hold; how many could be read."""
+    def _take(path: Path, files: _Files, facts: _Facts) -> int:
+        """Add what a file's lines hold, those of another format left out; how many could be read."""
         try:
             lines = path.read_bytes().split(b"\n")
         except OSError:
@@ -133,7 +154,7 @@ class AudioIndex:
         for line in filter(None, lines):
             try:
                 content = json.loads(line)
-                if content.get("format") != wanted:
+                if content.get("format") != _FORMAT:
                     continue
                 found = dict(content["files"]), dict(content["facts"])
             except (ValueError, KeyError, TypeError, AttributeError):
@@ -142,6 +163,10 @@ class AudioIndex:
             facts.update(found[1])
             read += 1
         return read
+
+
+def _state(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _size(path: Path) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from src.data.clip import Clip
 from src.data.writing import write_atomically
-from src.errors import UserError
+from src.errors import UserError, printable
 
 NAME = "manifest.json"
 
@@ -48,7 +48,7 @@ def clips(folder: Path, content: dict[str, Any]) -> list[Clip]:
             raise UserError(f"{folder / NAME}: a clip without file or label ({entry!r}); prepare it again") from error
         if file.is_absolute() or ".." in file.parts:
             raise UserError(f"{folder / NAME}: {file} lies outside the dataset; prepare it again")
-        name = file.with_suffix("").as_posix()
+        name = printable(file.with_suffix("").as_posix())
         group, source, licence = entry.get("group"), entry.get("source", ""), entry.get("licence", "")
         found.append(Clip(folder / file, label, name, group, source, licence))
     return found

@@ -22,7 +22,8 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Others may read the file as far as the process's umask allows.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A name has at most 255 bytes, and four of them in a letter.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

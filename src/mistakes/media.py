@@ -94,7 +94,7 @@ def _shown(clip: Clip | None, drawing: Drawing, media: Media, page: Path) -> Sho
     shown = Shown(webp(drawing.picture(waveform)), _ticks(drawing, waveform.sample_rate))
     if media.sounds == "link":
         relative = Path(os.path.relpath(clip.path.resolve(), page.resolve().parent)).as_posix()
-        return replace(shown, sound=quote(relative))
+        return replace(shown, sound=quote(os.fsencode(relative)))
     if media.sounds == "none":
         return shown
     count = round(media.seconds * waveform.sample_rate)

@@ -1,6 +1,5 @@
 """What a model says of a file, window by window and over all."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,8 +45,3 @@ class Failure:
 
     path: Path
     reason: str
-
-
-def shown(path: Path) -> str:
-    """A path as text that can be written anywhere, whatever bytes it is made of."""
-    return os.fsencode(path).decode("utf8", "backslashreplace")

@@ -5,8 +5,8 @@ import io
 import json
 from typing import Any, Protocol, runtime_checkable
 
-from src.errors import UserError
-from src.prediction.scored import Prediction, Scored, shown
+from src.errors import UserError, printable
+from src.prediction.scored import Prediction, Scored
 
 
 @runtime_checkable
@@ -52,7 +52,7 @@ class Table:
 
     def rows(self, prediction: Prediction) -> str:
         """A line per window, then the mean; one line where there is one window."""
-        name, windows = shown(prediction.path), prediction.windows
+        name, windows = printable(prediction.path), prediction.windows
         lines = [self._line(one, name) for one in windows] if len(windows) > 1 else []
         mean = f" (mean of {len(windows)} windows)" if len(windows) > 1 else ""
         return "".join([*lines, self._line(prediction.overall, name + mean)])
@@ -82,7 +82,7 @@ class Csv:
         """Probabilities as predictions.csv has them: the shortest text of the same bits."""
         windows = prediction.windows if len(prediction.windows) > 1 else ()
         parts = [*(("window", one) for one in windows), ("file", prediction.overall)]
-        return "".join(self._row(shown(prediction.path), part, one) for part, one in parts)
+        return "".join(self._row(printable(prediction.path), part, one) for part, one in parts)
 
     def foot(self) -> str:
         """Nothing."""
@@ -106,7 +106,7 @@ class Json:
 
     def rows(self, prediction: Prediction) -> str:
         """A line per file."""
-        content = {"file": shown(prediction.path), **as_object(prediction, self._classes)}
+        content = {"file": printable(prediction.path), **as_object(prediction, self._classes)}
         comma, self._begun = "," * self._begun, True
         return f"{comma}\n{json.dumps(content, ensure_ascii=False)}"
 

@@ -16,7 +16,9 @@ from jaxtyping import UInt8
 from src.backbone.frozen import FrozenNetwork
 from src.data.audio import decode
 from src.data.clip import Clip
+from src.data.files import open_regular
 from src.data.writing import write_atomically
+from src.errors import UserError, printable
 from src.features import digest_of
 from src.recipe import Recipe
 
@@ -54,6 +56,7 @@ class Pictures:
 
         Raises:
             OSError: the place is full or cannot be written.
+            UserError: a file cannot be read, or is not the one whose digest is given.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"), ThreadPoolExecutor(workers) as pool:
@@ -74,6 +77,9 @@ class Pictures:
 
     def _make(self, digest: str, clip: Clip) -> None:
         waveform, _ = decode(clip.path, self.recipe.window)
+        with open_regular(clip.path) as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise UserError(f"{printable(clip.path)}: it changed after it was listed; run the same again")
         pixels = self.network.pixels(self.recipe.drawing.picture(waveform)).tobytes()
         write_atomically(self._path(digest), hashlib.sha256(pixels).digest() + pixels)
 

@@ -1,5 +1,6 @@
 """From settings to labelled clips: recordings, prepared folders, subsets and re-labellings."""
 
+import os
 import unicodedata
 from pathlib import Path
 
@@ -90,6 +91,80 @@ def test_the_same_name_with_two_extensions_is_two_clips(tmp_path, dataset_settin
     found = recordings(dataset_settings(tmp_path))
     assert found is not None
     assert [clip.id for clip in found.clips] == ["a/1.flac", "a/1.wav", "b/1.wav"]
+
+
+def test_a_file_in_two_classes_by_a_link_is_an_error_that_names_both(tmp_path, dataset_settings):
+    touch(tmp_path, "a/1.wav", "a/2.wav", "b/3.wav")
+    (tmp_path / "b" / "same.wav").symlink_to("../a/2.wav")
+    with pytest.raises(UserError, match=r"a/2\.wav \(a\) and .*b/same\.wav \(b\)"):
+        recordings(dataset_settings(tmp_path))
+    (tmp_path / "b" / "same.wav").unlink()
+    os.link(tmp_path / "a" / "1.wav", tmp_path / "b" / "hard.wav")
+    with pytest.raises(UserError, match=r"a/1\.wav \(a\) and .*b/hard\.wav \(b\)"):
+        recordings(dataset_settings(tmp_path))
+    (tmp_path / "b" / "hard.wav").unlink()
+    (tmp_path / "c").symlink_to("a")
+    with pytest.raises(UserError, match=r"2 files are in two classes.*\n.*a/1\.wav \(a\) and .*c/1\.wav \(c\)"):
+        recordings(dataset_settings(tmp_path))
+    found = recordings(dataset_settings(tmp_path, keep=["a", "b"]))
+    assert found is not None
+    assert len(found.clips) == 3
+
+
+def test_a_link_to_the_dataset_itself_counts_nothing_twice(tmp_path, dataset_settings, caplog):
+    touch(tmp_path, "a/1.wav", "a/2.wav", "b/3.wav")
+    plain = recordings(dataset_settings(tmp_path))
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "all").symlink_to(".")
+    found = recordings(dataset_settings(tmp_path))
+    assert plain is not None
+    assert found is not None
+    assert (found.classes, found.clips) == (plain.classes, plain.clips)
+    assert any("2 links" in note for note in found.notes)
+    assert "2 links" in caplog.text
+
+
+def test_files_that_are_not_decoded_are_mentioned_on_the_console(tmp_path, dataset_settings, caplog):
+    touch(tmp_path, "a/1.wav", "a/2.m4a", "b/3.wav", "b/4.wma")
+    found = recordings(dataset_settings(tmp_path))
+    assert found is not None
+    assert len(found.clips) == 2
+    for text in (*found.notes, caplog.text):
+        assert all(part in text for part in ("2 audio files", "2.m4a", "ffmpeg -i in.m4a out.wav"))
+    (tmp_path / "b" / "3.wav").unlink()
+    with pytest.raises(UserError, match=r"b: no audio files; expected .*1 audio files.*4\.wma.*ffmpeg -i in\.wma out"):
+        recordings(dataset_settings(tmp_path))
+
+
+def test_folders_that_cannot_be_listed_are_one_error(tmp_path, dataset_settings, ordinary_user, caplog):
+    touch(tmp_path, "a/1.wav", "a/sub/2.wav", "b/3.wav", "b/sub/4.wav")
+    (tmp_path / "b" / "disk").symlink_to("/not/mounted")
+    locked = [tmp_path / label / "sub" for label in "ab"]
+    for folder in locked:
+        folder.chmod(0)
+    try:
+        with ordinary_user(tmp_path):
+            with pytest.raises(UserError, match="3 folders cannot be listed") as error:
+                recordings(dataset_settings(tmp_path))
+            skipped = recordings(dataset_settings(tmp_path, on_error="skip"))
+        (tmp_path / "c").mkdir(0)
+        with ordinary_user(tmp_path), pytest.raises(UserError, match=f"{tmp_path}/c: Permission denied"):
+            recordings(dataset_settings(tmp_path))
+    finally:
+        for folder in locked:
+            folder.chmod(0o755)
+    for path in (*locked, tmp_path / "b" / "disk"):
+        assert str(path) in str(error.value)
+        assert str(path) in caplog.text
+    assert skipped is not None
+    assert len(skipped.clips) == 2
+    assert sum("left out" in note for note in skipped.notes) == 3
+
+
+def test_a_root_that_cannot_be_listed_is_named(tmp_path, dataset_settings, ordinary_user):
+    (tmp_path / "data").mkdir(0)
+    with ordinary_user(tmp_path), pytest.raises(UserError, match="data: cannot be listed"):
+        recordings(dataset_settings(tmp_path / "data"))
 
 
 def write_manifest(folder: Path, clips: list[dict[str, str]], **more: object) -> None:

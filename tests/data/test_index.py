@@ -165,7 +165,7 @@ def test_many_threads_at_once_lose_nothing(tmp_path):
     assert all(again.facts(sha(str(i).encode()), WHOLE) == FACTS for i in range(40))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 999}', b'{"format": 1, "files": 3, "facts": 4}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 999}', b'{"format": 2, "files": 3, "facts": 4}'])
 def test_a_damaged_index_is_started_anew(tmp_path, content):
     index = index_of(tmp_path)
     file = tmp_path / "audio" / "a.wav"
@@ -177,7 +177,7 @@ def test_a_damaged_index_is_started_anew(tmp_path, content):
     again = index_of(tmp_path)
     assert again.digest(file) == sha(b"one")
     again.save()
-    assert json.loads(stored.read_bytes())["files"]["a.wav"][3] == sha(b"one")
+    assert json.loads(stored.read_bytes())["files"]["a.wav"][-1] == sha(b"one")
 
 
 def test_many_saves_write_little_more_than_one(tmp_path, monkeypatch):
@@ -218,3 +218,59 @@ def test_a_place_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "audio" / "a.wav").write_bytes(b"one")
     assert index.digest(tmp_path / "audio" / "a.wav") == sha(b"one")
     index.save()
+
+
+def test_a_change_in_place_with_the_time_set_back_is_seen(tmp_path):
+    file = tmp_path / "audio" / "a.wav"
+    index = index_of(tmp_path)
+    file.write_bytes(b"one")
+    before = file.stat()
+    assert index.digest(file) == sha(b"one")
+    index.save()
+    with file.open("r+b") as stream:
+        stream.write(b"two")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+    assert index.digest(file) == index_of(tmp_path).digest(file) == sha(b"two")
+
+
+def test_anew_reads_what_is_known(tmp_path, reads):
+    index = index_of(tmp_path)
+    file = tmp_path / "audio" / "a.wav"
+    file.write_bytes(b"one")
+    assert index.digest(file) == index.digest(file, anew=True) == index.digest(file) == sha(b"one")
+    assert reads == ["a.wav"] * 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    file = tmp_path / "audio" / "a.wav"
+    index = index_of(tmp_path)
+    file.write_bytes(b"one")
+    original = hashlib.file_digest
+
+    def meanwhile(stream, kind):
+        found = original(stream, kind)
+        file.write_bytes(b"more")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hashlib, "file_digest", meanwhile)
+        with pytest.raises(OSError, match="changes while it is read"):
+            index.digest(file)
+    assert index.digest(file) == sha(b"more")
+
+
+def test_an_index_of_another_format_is_not_read(tmp_path, reads):
+    index = index_of(tmp_path)
+    file = tmp_path / "audio" / "a.wav"
+    file.write_bytes(b"one")
+    index.digest(file)
+    index.record("d", WHOLE, FACTS)
+    index.save()
+    for stored in (tmp_path / "index").glob("*.j*"):
+        stored.write_bytes(stored.read_bytes().replace(b'{"format": 2, ', b'{"format": 1, '))
+    again = index_of(tmp_path)
+    assert again.facts("d", WHOLE) is None
+    again.digest(file)
+    assert reads == ["a.wav"] * 2

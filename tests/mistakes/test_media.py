@@ -1,4 +1,6 @@
 import io
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +51,15 @@ def test_sounds_are_embedded_until_the_megabytes_are_used_up(clips, tmp_path):
     some = collect(list(clips), clips, DRAWING, media(megabytes=2.5 * size / 1e6), tmp_path / "p.html", 2)
     assert [bool(shown.sound) for shown in some.values()] == [True, True, False, False]
     assert all(shown.webp for shown in some.values())
+
+
+def test_a_link_to_a_name_of_any_bytes(clips, tmp_path):
+    first = clips["a/00.wav"]
+    strange = first.path.with_name(os.fsdecode(b"M\xfasica.wav"))
+    first.path.rename(strange)
+    named = {"x": replace(first, path=strange)}
+    (shown,) = collect(["x"], named, DRAWING, media(sounds="link"), tmp_path / "p.html", 1).values()
+    assert shown.sound == "so%20und%23s/a/M%FAsica.wav"
 
 
 def test_a_long_sound_is_cut_and_says_so(clips, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.prediction.scored import Prediction, Scored, shown
+from src.prediction.scored import Prediction, Scored
 from src.prediction.writing import writer
 
 CLASSES = ("rock, hard", 'the "blues"', "tänze")
@@ -69,8 +69,12 @@ def test_table():
     assert len({line.index(".wav") - len(name) for line, name in zip(lines[2:], ["ö"] * 4, strict=True)}) == 1
 
 
-def test_names_of_any_bytes_can_be_written():
-    assert shown(Path(os.fsdecode(b"a\xff\xc3\xb6.wav"))) == "a\\xffö.wav"
+@pytest.mark.parametrize("output", ["table", "csv", "json"])
+def test_names_of_any_bytes_can_be_written(output):
+    named = Prediction(Path(os.fsdecode(b"a\xff\xc3\xb6\n\r\x1b[31m.wav")), ONE.windows)
+    text = writer(output, CLASSES).rows(named)
+    assert "a\\xffö\\n\\r\\x1b[31m.wav" in text.replace("\\\\", "\\")  # JSON doubles the backslash
+    assert text.encode().count(b"\n") == 1
 
 
 def test_unknown_formats_are_refused():
