@@ -80,6 +80,8 @@ def _fetched(settings: DatasetSettings, data: Path, *, allow_missing: bool) -> s
     wanted = settings.source in ("auto", "published") and name in published.NAMES
     if not wanted or (settings.source == "auto" and datasets.recordings(settings) is not None):
         return settings.source
+    if settings.source == "auto":
+        sources.check_root(settings, data)
     where = sources.published_folder(data, name)
     if manifest.read(where) is not None:
         return "published"

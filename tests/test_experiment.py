@@ -1,9 +1,11 @@
 """Whole jobs in this process: what a run holds, when it is run again, and what it leaves untouched."""
 
 import csv
+import hashlib
 import io
 import json
 import logging
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -99,6 +101,35 @@ def test_a_known_result_is_not_computed_again_unless_forced(bench, birds, monkey
     store = bench.store()
     for name in ("predictions.csv", "head.safetensors"):
         assert store.artifact(forced.run_id, name) == store.artifact(first.run_id, name)
+
+
+def test_force_reads_every_file_anew(bench, birds, monkeypatch):
+    bench.run(*birds)
+    read, original = [], hashlib.file_digest
+
+    def counted(file, kind):
+        read.append(Path(file.name))
+        return original(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    bench.run(*birds)
+    assert read == []
+    bench.run(*birds, force=True)
+    assert sorted(read) == sorted((bench.folder / "birds").glob("*/*.wav"))
+
+
+def test_a_file_edited_in_place_is_another_result_even_if_its_time_is_kept(bench, birds):
+    first = bench.run(*birds)
+    path = next((bench.folder / "birds" / "owl").iterdir())
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(-2, 2)
+        file.write(b"\x12\x34")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    second = bench.run(*birds)
+    assert not second.known
+    tags = [bench.store().get(outcome.run_id).tags["data_digest"] for outcome in (first, second)]
+    assert tags[0] != tags[1]
 
 
 def test_seeds_are_seeds_zero_too(bench, birds):

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from src.errors import UserError
 from src.readying import make_ready
 from src.tracking import Store, TrackingSettings
 
@@ -23,3 +26,12 @@ def test_a_prepared_dataset_is_a_run_of_its_own(bench, write_clips, capsys):
     make_ready(cfg)
     assert len(store.runs()) == 2
     assert len({run.tags["data_digest"] for run in store.runs()}) == 2
+
+
+def test_recordings_of_other_classes_are_asked_about_before_anything_is_fetched(bench, write_clips):
+    write_clips(bench.folder / "sounds", ["high", "low"], 1)
+    words = [f"dataset.root='{bench.folder / 'sounds'}'", "dataset=ballroom"]
+    cfg = bench.compose([word for word in bench.overrides(*words) if not word.startswith("trainer")], "prepare")
+    with pytest.raises(UserError, match="dataset=folder"):
+        make_ready(cfg)
+    assert not (bench.folder / "data").exists()

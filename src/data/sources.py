@@ -1,15 +1,21 @@
 """Where a dataset comes from: the person's recordings, a publication, or a rendered stand-in."""
 
 import logging
+import os
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from src.data import dataset as datasets
+from src.data import folder
+from src.data.audio import EXTENSIONS
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
-from src.errors import UserError
+from src.errors import UserError, printable
 
 log = logging.getLogger(__name__)
+_SHOWN = 6
 Progress = Callable[[int, int], None]
 
 
@@ -38,6 +44,8 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
         found = _from(source, settings, data, workers, progress)
         if found is not None:
             return found
+        if source == "recordings":
+            check_root(settings, data)
     where = Path(settings.root)
     if settings.source == "published":
         name = settings.title
@@ -50,9 +58,50 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
         name, known = settings.base or settings.title, ", ".join(render.names())
         raise UserError(f"dataset.source=rendered: {name} has no stand-in; those that have one: {known}")
     raise UserError(
-        f"{where}: {'no class folders' if where.is_dir() else 'no such folder'}; expected {where}/<class>/<audio files>"
+        f"{printable(where)}: {'no class folders' if where.is_dir() else 'no such folder'}; expected "
+        f"{printable(where)}/<class>/<audio files>"
         + (f" for each of {', '.join(settings.classes)}" if settings.classes else " with two or more classes")
     )
+
+
+def check_root(settings: DatasetSettings, data: Path) -> None:
+    """Refuse a root that was meant to be used but holds none of the dataset's classes; else another set would be used.
+
+    That is a root that was set, and one with recordings of other classes.
+
+    Args:
+        data: folder of all datasets.
+
+    Raises:
+        UserError: with the command for classes of one's own.
+    """
+    if settings.classes is None:
+        return
+    root, usual = Path(settings.root), data / (settings.base or settings.title)
+    is_set = root.resolve() != usual.resolve()
+    there = [path for path in folder.class_folders(root, None).values() if is_set or _holds_audio(path)]
+    if not is_set and not there:
+        return
+    shown, classes = printable(root), ", ".join(settings.classes)
+    problem = (
+        f"{shown}: {'no class folders' if root.is_dir() else 'no such folder'}; expected one for each of {classes}"
+    )
+    if there:
+        names = ", ".join(printable(path.name) for path in there[:_SHOWN]) + ", ..." * (len(there) > _SHOWN)
+        problem = f"{shown} holds the folders {names}, but none for its classes {classes}"
+    word = f"dataset.root={shown}"
+    if not re.fullmatch(r"[\w./~-]+", shown, re.ASCII):  # quotes for Hydra within those for the shell
+        word = shlex.quote("dataset.root='" + shown.replace("'", "\\'") + "'")
+    raise UserError(
+        f"dataset={settings.title}: {problem}. For classes of your own:\n"
+        f"  python -m src.train dataset=folder {word}\n"
+        f"For {settings.title} from another source: "
+        + ("leave dataset.root out" if is_set else "dataset.source=published or dataset.source=rendered")
+    )
+
+
+def _holds_audio(path: Path) -> bool:
+    return any(Path(name).suffix.lower() in EXTENSIONS for _, _, names in os.walk(path) for name in names)
 
 
 def present(settings: DatasetSettings, data: Path) -> Dataset | None:

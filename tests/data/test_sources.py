@@ -1,10 +1,13 @@
 """Which source serves: recordings before publications before stand-ins, and nothing silently."""
 
 import logging
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import create_autospec
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.data import manifest, render
 from src.data.sources import obtain, published_folder, rendered_folder
@@ -98,6 +101,39 @@ def test_incomplete_recordings_are_an_error_never_a_stand_in(tmp_path, settings,
     with pytest.raises(UserError, match="no folder for pop"):
         obtain(settings(), tmp_path / "data", workers=1)
     assert renderer.call_count == 0
+
+
+@pytest.mark.parametrize("where", ["my sounds", "data/mine", "data/toy"])
+def test_a_root_of_other_classes_is_asked_about_and_nothing_is_rendered(tmp_path, settings, renderer, where):
+    root = tmp_path / where
+    for label in ("owl", "wren"):
+        (root / label).mkdir(parents=True)
+        (root / label / "1.wav").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"owl, wren.*pop, rock") as error:
+        obtain(replace(settings(), root=str(root)), tmp_path / "data", workers=1)
+    [line] = [line for line in str(error.value).splitlines() if line.startswith("  python -m src.train")]
+    words = shlex.split(line)
+    assert words[3] == "dataset=folder"
+    assert OverridesParser.create().parse_override(words[4]).value() == str(root)
+    assert ("leave dataset.root out" in str(error.value)) == (where != "data/toy")
+    assert renderer.call_count == 0
+
+
+def test_a_root_that_was_set_and_is_not_there_is_an_error_never_a_stand_in(tmp_path, settings, renderer):
+    chosen = replace(settings(), root=str(tmp_path / "typo"))
+    with pytest.raises(UserError, match=r"typo: no such folder.*\n.*dataset=folder dataset\.root="):
+        obtain(chosen, tmp_path / "data", workers=1)
+    (tmp_path / "typo").mkdir()
+    (tmp_path / "typo" / "1.wav").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"typo: no class folders"):
+        obtain(chosen, tmp_path / "data", workers=1)
+    assert renderer.call_count == 0
+
+
+def test_an_empty_folder_at_the_usual_place_is_no_reason_to_ask(tmp_path, settings, renderer):
+    for name in ("notes", ".cache", "__MACOSX"):
+        (tmp_path / "data" / "toy" / name).mkdir(parents=True)
+    assert obtain(settings(), tmp_path / "data", workers=1).origin == "rendered"
 
 
 def test_recordings_that_are_not_there_say_what_was_expected(tmp_path, settings, renderer):
