@@ -122,7 +122,7 @@ def jobs(place: Path) -> list[Job]:
     """The jobs of the newest sweep in a place, in their order."""
     folder = max((place / "runs/jobs").iterdir(), key=lambda path: path.name)
     found: list[tuple[int, Job]] = []
-    for path in folder.glob("*/result.json"):
+    for path in folder.glob("results-*/*.json"):
         content: dict[str, Any] = json.loads(path.read_bytes())
         outcome = content["outcome"]
         job = Job(content["seconds"], outcome["seconds"], path.stat().st_mtime, outcome["accuracy"])

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from src import configure, launching
+from src import configure, launching, sweeping
 from src.console import progress_bar
 from src.experiment import Outcome, run_experiment
 from src.extract import extract
@@ -40,10 +39,8 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
 def prefetch(cfg: DictConfig) -> None:
     """Compute the features that one configuration needs, and say how many this job did."""
     _divide_threads(cfg)
-    hydra = HydraConfig.get()
-    swept = hydra.mode == RunMode.MULTIRUN
-    with nothing_collected():
-        experiment = configure.experiment(cfg, Path(hydra.sweep.dir if swept else hydra.runtime.output_dir))
+    with sweeping.shared_folder() as shared, nothing_collected():
+        experiment = configure.experiment(cfg, shared)
     place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
     title = experiment.dataset.title
     contents = list_clips(experiment.dataset, place)

@@ -1,35 +1,37 @@
-"""A sweep as a person sees it: how much lies ahead, a line per job, one table at the end, nothing hidden."""
+"""A sweep on the terminal: how many jobs there are, a line per job, and a table of all jobs at the end."""
 
 import json
 import logging
-import math
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src import entry
 from src.errors import UserError
+from src.ledger.cells import Words, jobs_of
 
 if TYPE_CHECKING:
     from src.experiment import Outcome
 
 log = logging.getLogger(__name__)
 
-RESULT = "result.json"
 _CHANGES_NO_FEATURES = ("seed", "head", "split", "trainer", "transfer", "tracking")
-# Seconds on two cores, until this machine's own are known.
-_FIRST_GUESS = {"job": 6.0, "features": 40.0}
+_CHANGES_NO_COST = ("seed", "split.seed", "split.fold")
+_FEATURE_STAGES = ("decode", "picture", "backbone")
+_FORECAST_EVERY = 60.0
+_ENDED_EARLY = "the process of this job ended before the job did (killed, or out of memory?)"
 
 
 @dataclass(frozen=True)
@@ -50,84 +52,116 @@ class JobResult:
 
 @dataclass
 class _Sweep:
-    """The sweep or single job that this process started."""
+    """The sweep that this process belongs to, or its single job.
+
+    Attributes:
+        folder: of the results of this sweep and of no other; None outside a sweep.
+        jobs: the overrides of each job; None where they are not known beforehand (another sweeper than Hydra's basic).
+        failed: whether a single job failed.
+        forecast: when a forecast was last printed, in seconds of the monotonic clock.
+    """
 
     folder: Path | None = None
-    jobs: int = 1
-    cache: Path | None = None
+    jobs: Sequence[Words] | None = None
     failed: bool = False
+    forecast: float = 0.0
 
 
 _current = _Sweep()
 
 
 class SweepCallback(Callback):
-    """Hydra's hooks around a multirun, in the process that started it."""
+    """Hydra's hooks around a multirun and around each of its jobs.
+
+    Every launcher hands this object on to the processes that run the jobs, and with it the folder of the results. They
+    could not work it out themselves: `hydra.sweep.dir` may depend on a setting that differs from job to job.
+    """
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._jobs: list[Words] | None = None
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Say how many jobs there are and about how long they take."""
-        overrides = list(config.hydra.overrides.task)
-        jobs, feature_sets = count_jobs(overrides)
-        _current.folder, _current.jobs = Path(config.hydra.sweep.dir), jobs
-        _current.cache = Path(config.paths.cache)
-        rates = _rates(_current.cache)
-        about = jobs * rates["job"] + feature_sets * rates["features"]
-        ahead = f"{jobs} jobs"
-        if config.hydra.job.name == "train":
-            ahead += f", {feature_sets} set{'s' * (feature_sets > 1)} of features: about {duration(about)}, less where "
-            ahead += "features are cached or runs are known"
-        _say(f"{ahead}. Each job's log: {_current.folder}/<number>/job.log")
+        """Make the folder of the results, and print how many jobs there are.
+
+        Raises:
+            SystemExit: 1, where the folder cannot be made.
+        """
+        sweeper, words = config.hydra.sweeper, list(config.hydra.overrides.task)
+        if str(sweeper.get("_target_")).endswith(".BasicSweeper"):
+            try:
+                self._jobs = jobs_of(sweeper.params or {}, words)
+            except HydraException:  # the sweeper, which comes next, raises it again
+                return
+        self._folder = Path(config.hydra.sweep.dir).absolute() / f"results-{uuid.uuid4().hex[:12]}"
+        try:
+            self._folder.mkdir(parents=True)
+        except OSError as error:
+            sys.stderr.write(f"{self._folder.parent}: cannot be written ({error.strerror}); see hydra.sweep.dir\n")
+            sys.exit(1)
+        self._take_over()
+        _current.forecast = time.monotonic()
+        ahead = "a sweep"
+        if self._jobs is not None:
+            ahead = f"{len(self._jobs)} job{'s' * (len(self._jobs) != 1)}"
+            if config.hydra.job.name == "train":
+                sets = len({_without(job, _CHANGES_NO_FEATURES) for job in self._jobs})
+                ahead += f", {sets} set{'s' * (sets > 1)} of features"
+        _print(f"{ahead}. Each job's log: job.log in its folder in {config.hydra.sweep.dir}")
+
+    def on_job_start(self, config: DictConfig, **_: object) -> None:
+        """Tell the process that runs a job which sweep the job belongs to."""
+        if self._folder is not None:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        _current.folder, _current.jobs = self._folder, self._jobs
 
 
 def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) -> None:
-    """Run one job; its failure is written down and, in a sweep, stops no other.
+    """Run one job and print how it ended. A job of a sweep that fails stops no other.
+
+    Args:
+        function: called with the configuration and the folder that the jobs of one sweep share.
 
     Raises:
-        SystemExit: 1, after a single job's failure was told.
-        KeyboardInterrupt: the job was interrupted; that is written down too.
+        KeyboardInterrupt: the job was interrupted.
     """
-    hydra = HydraConfig.get()
-    swept = hydra.mode == RunMode.MULTIRUN
-    folder = Path(hydra.runtime.output_dir)
-    number = int(hydra.job.num) if swept else 0
-    overrides = list(hydra.overrides.task)
-    start = time.monotonic()
-    outcome, reason = None, None
-    try:
-        outcome = function(cfg, Path(hydra.sweep.dir) if swept else folder)
-    except KeyboardInterrupt:
-        _write(folder, JobResult(number, overrides, "interrupted", None, time.monotonic() - start))
-        raise
-    except Exception as error:
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-        if not isinstance(error, UserError):
-            log.debug("%s", traceback.format_exc())
-            (folder / "traceback.txt").write_text(traceback.format_exc())
-            reason += f" (traceback: {folder / 'traceback.txt'})"
-    seconds = time.monotonic() - start
-    shown = None if outcome is None else asdict(outcome)
-    _write(folder, JobResult(number, overrides, reason, shown, seconds))
-    if outcome is not None and not outcome.known:
-        _remember(Path(cfg.paths.cache), outcome.seconds, seconds)
-    _say_job(number, cfg, outcome, reason, seconds, swept)
-    if reason is not None and not swept:
-        _current.failed = True
+
+    def run() -> dict[str, Any]:
+        with shared_folder() as shared:
+            return asdict(function(cfg, shared))
+
+    _print_job(cfg, _attempt(run))
+    _print_forecast()
 
 
 def run_single(cfg: DictConfig, function: Callable[[DictConfig], None]) -> None:
-    """Run an action that is no training job; what the person can mend is told without a traceback."""
-    hydra, reason, start = HydraConfig.get(), None, time.monotonic()
-    try:
-        function(cfg)
-    except BrokenPipeError:  # Hydra would tell it with a traceback
-        entry.silence()
-    except UserError as error:
-        reason = str(error)
+    """Run an action that is no training job. What goes wrong is printed on standard error.
+
+    Raises:
+        KeyboardInterrupt: the action was interrupted.
+    """
+
+    def run() -> None:
+        try:
+            function(cfg)
+        except BrokenPipeError:  # the reader of standard output has seen enough
+            entry.silence()
+
+    reason = _attempt(run).reason
+    if reason is not None:
         sys.stderr.write(f"{reason}\n")
-        _current.failed = True
-    if hydra.mode == RunMode.MULTIRUN:
-        result = JobResult(int(hydra.job.num), list(hydra.overrides.task), reason, None, time.monotonic() - start)
-        _write(Path(hydra.runtime.output_dir), result)
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """The folder that the jobs of this sweep share, and no other sweep; for a single job, a temporary one."""
+    if _current.folder is not None:
+        yield _current.folder
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 def finish() -> bool:
@@ -137,28 +171,45 @@ def finish() -> bool:
     from src.report.sweep import summary
 
     results = read_results(_current.folder)
-    _say(summary(results, _current.jobs))
-    return len(results) == _current.jobs and all(result.reason is None for result in results)
+    jobs = len(results if _current.jobs is None else _current.jobs)
+    _print(summary(results, jobs))
+    return len(results) == jobs and all(result.reason is None for result in results)
 
 
 def read_results(folder: Path) -> list[JobResult]:
-    """Results of a sweep's jobs so far, in their order."""
-    found = [JobResult(**json.loads(path.read_bytes())) for path in folder.glob(f"*/{RESULT}")]
+    """Results of a sweep's jobs so far, in their order.
+
+    Args:
+        folder: of this sweep's results.
+    """
+    found = [JobResult(**json.loads(path.read_bytes())) for path in folder.glob("*.json") if path.stem.isdigit()]
     return sorted(found, key=lambda result: result.number)
 
 
-def count_jobs(overrides: list[str]) -> tuple[int, int]:
-    """How many jobs a sweep's overrides make, and how many different sets of features they need."""
-    jobs = feature_sets = 1
-    hydra = GlobalHydra.instance()  # it knows the options that a glob means
-    parser = OverridesParser.create(hydra.config_loader() if hydra.is_initialized() else None)
-    for override in parser.parse_overrides(overrides):
-        if override.is_sweep_override():
-            choices = sum(1 for _ in override.sweep_string_iterator())
-            jobs *= choices
-            if override.get_key_element().split(".")[0].split("@")[0] not in _CHANGES_NO_FEATURES:
-                feature_sets *= choices
-    return jobs, feature_sets
+def forecast(results: Sequence[JobResult], jobs: Sequence[Words]) -> tuple[float, float] | None:
+    """Seconds that the jobs left take one after another: the least and the most that the finished ones suggest.
+
+    A job is expected to cost what others of its kind cost, whose settings differ in no more than seed or fold; those
+    that found their features in the cache count before those that computed them. A kind of which none has finished is
+    expected to lie between the cheapest and the dearest job of all.
+
+    Args:
+        results: of the jobs that have ended. jobs: the overrides of every job, in order.
+
+    Returns:
+        None where nothing has finished yet, or nothing is left.
+    """
+    spans: dict[Words, list[tuple[float, float]]] = {}
+    for result in sorted(results, key=_features):
+        kind = _without(result.overrides, _CHANGES_NO_COST)
+        if result.outcome is not None and (not _features(result) or kind not in spans):
+            spans.setdefault(kind, []).append(_span(result))
+    every = [_span(result) for result in results if result.outcome is not None]
+    left = [jobs[i] for i in sorted(set(range(len(jobs))) - {result.number for result in results})]
+    if not every or not left:
+        return None
+    likely = [spans.get(_without(job, _CHANGES_NO_COST), every) for job in left]
+    return sum(min(low for low, _ in known) for known in likely), sum(max(high for _, high in known) for known in likely)
 
 
 def duration(seconds: float) -> str:
@@ -168,60 +219,102 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _say(text: str) -> None:
+def _features(result: JobResult) -> float:
+    """Seconds that a job spent on features; 0 where it found them, or its run was known."""
+    if result.outcome is None or result.outcome["known"]:
+        return 0.0
+    return float(sum(result.outcome["seconds"].get(stage, 0.0) for stage in _FEATURE_STAGES))
+
+
+def _span(result: JobResult) -> tuple[float, float]:
+    """The least and the most seconds that another job of this one's kind would take."""
+    outcome = result.outcome or {}
+    learning = sum(value for stage, value in outcome["seconds"].items() if stage not in _FEATURE_STAGES)
+    if outcome["known"]:  # another may be known as well, or not
+        return result.seconds, result.seconds + learning
+    return (min(learning, result.seconds) if _features(result) else result.seconds), result.seconds
+
+
+def _without(words: Sequence[str], keys: Sequence[str]) -> Words:
+    """Overrides without those of the settings named and of what is below them."""
+    names = [(word, word.partition("=")[0].lstrip("+~").partition("@")[0]) for word in words]
+    return tuple(word for word, name in names if not any(name == key or name.startswith(f"{key}.") for key in keys))
+
+
+def _attempt(function: Callable[[], dict[str, Any] | None]) -> JobResult:
+    """Call a job's function, and keep how it ended among the results of its sweep.
+
+    The result is there from the start, so that a job whose process is killed is not taken for one that never began.
+    """
+    hydra = HydraConfig.get()
+    number = int(hydra.job.num) if _current.folder is not None else 0
+    result = JobResult(number, list(hydra.overrides.task), _ENDED_EARLY, None, 0.0)
+    _keep(result)
+    start = time.monotonic()
+    try:
+        result = replace(result, outcome=function(), reason=None)
+    except KeyboardInterrupt:
+        _keep(replace(result, reason="interrupted", seconds=time.monotonic() - start))
+        raise
+    except UserError as error:
+        result = replace(result, reason=str(error))
+    except Exception as error:
+        file = Path(hydra.runtime.output_dir) / "traceback.txt"
+        if _current.folder is not None:
+            file = _current.folder / f"{number}-traceback.txt"
+        log.debug("%s", traceback.format_exc())
+        file.write_text(traceback.format_exc())
+        result = replace(result, reason=f"{type(error).__name__}: {error} (traceback: {file})")
+    result = replace(result, seconds=time.monotonic() - start)
+    _keep(result)
+    if result.reason is not None and _current.folder is None:
+        _current.failed = True
+    return result
+
+
+def _keep(result: JobResult) -> None:
+    from src.data.writing import write_atomically
+
+    if _current.folder is not None:
+        content = json.dumps(asdict(result), ensure_ascii=False).encode()
+        write_atomically(_current.folder / f"{result.number}.json", content)
+
+
+def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _say_job(
-    number: int, cfg: DictConfig, outcome: "Outcome | None", reason: str | None, seconds: float, swept: bool
-) -> None:
-    place = f"[{number + 1}/{_current.jobs}] " if swept and _current.jobs > 1 else f"[{number + 1}] " if swept else ""
-    if outcome is None:
+def _print_job(cfg: DictConfig, result: JobResult) -> None:
+    place = ""
+    if _current.folder is not None:
+        of = f"/{len(_current.jobs)}" if _current.jobs is not None and len(_current.jobs) > 1 else ""
+        place = f"[{result.number + 1}{of}] "
+    if result.outcome is None:
         choices = HydraConfig.get().runtime.choices
         name = f"{choices['dataset']} {choices['preprocess']} seed={cfg.seed}"
-        _say(f"{place}{name}: failed: {reason}")
+        _print(f"{place}{name}: failed: {result.reason}")
         return
-    tags = outcome.tags
-    if outcome.known:
-        name = f"{tags['dataset']} {tags['preprocess']} seed={tags['seed']}"
-        known = f"known, accuracy {outcome.accuracy:.3f} [{tags['origin']}], run {outcome.run_id}"
-        _say(f"{place}{name}: {known} (force=true runs it again)")
+    run, tags = result.outcome, result.outcome["tags"]
+    name = f"{tags['dataset']} {tags['preprocess']} seed={tags['seed']}"
+    if run["known"]:
+        known = f"known, accuracy {run['accuracy']:.3f} [{tags['origin']}], run {run['run_id']}"
+        _print(f"{place}{name}: {known} (force=true runs it again)")
         return
     made = f"{tags['backbone']} ({tags['weights']}), {tags['head']}, {tags['origin']}"
-    _say(
-        f"{place}{tags['dataset']} {tags['preprocess']} seed={tags['seed']}: accuracy {outcome.accuracy:.3f} on "
-        f"{outcome.test_clips} test clips [{made}] {seconds:.1f} s, run {outcome.run_id}"
+    _print(
+        f"{place}{name}: accuracy {run['accuracy']:.3f} on {run['test_clips']} test clips [{made}] "
+        f"{result.seconds:.1f} s, run {run['run_id']}"
     )
 
 
-def _write(folder: Path, result: JobResult) -> None:
-    from src.data.writing import write_atomically
-
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / RESULT, json.dumps(asdict(result), ensure_ascii=False).encode())
-
-
-def _rates(cache: Path) -> dict[str, float]:
-    try:
-        known = json.loads((cache / "rates.json").read_bytes())
-        return {key: float(known.get(key, guess)) for key, guess in _FIRST_GUESS.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return dict(_FIRST_GUESS)
-
-
-def _remember(cache: Path, stages: dict[str, float], seconds: float) -> None:
-    """Keep a running mean of what jobs cost on this machine, for the next forecast."""
-    from src.data.writing import write_atomically
-
-    features = sum(stages.get(stage, 0.0) for stage in ("decode", "picture", "backbone"))
-    rates = _rates(cache)
-    measured = {"features": seconds - stages.get("fit", 0.0)} if features else {"job": seconds}
-    for key, value in measured.items():
-        if math.isfinite(value):
-            rates[key] = 0.7 * rates[key] + 0.3 * value
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache / "rates.json", json.dumps(rates).encode())
-    except OSError as error:
-        log.debug("rates.json: %s", error)
+def _print_forecast() -> None:
+    """Once a minute, where jobs run one after another: how long those left take."""
+    one_by_one = str(HydraConfig.get().launcher.get("_target_")).endswith(".BasicLauncher")
+    now = time.monotonic()
+    if _current.folder is None or _current.jobs is None or not one_by_one or now - _current.forecast < _FORECAST_EVERY:
+        return
+    if (span := forecast(read_results(_current.folder), _current.jobs)) is not None:
+        low, high = duration(span[0]), duration(span[1])
+        _print(f"left: {low if low == high else f'{low} to {high}'}, if the jobs left are like those so far")
+        _current.forecast = now

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.sweeping import count_jobs, duration
+from src.sweeping import JobResult, duration, forecast
 from src.tracking import RunRecord, Store, TrackingSettings
 
 BIRDS = "vögel_lurche_nachts_2"
@@ -64,7 +64,7 @@ def test_ten_jobs_make_ten_finished_runs(sweep):
 
 def test_the_first_line_says_how_much_lies_ahead(sweep):
     _, _, done = sweep
-    assert re.match(r"10 jobs, 2 sets of features: about \d+ (s|min), less where features", done.stdout.splitlines()[0])
+    assert re.match(r"10 jobs, 2 sets of features\. Each job's log: .*mlruns/jobs/", done.stdout.splitlines()[0])
 
 
 def test_each_job_has_its_line_and_its_row(sweep):
@@ -236,28 +236,54 @@ def test_a_signal_while_features_are_computed_keeps_those_that_are_done(
     assert 64 <= kept < 300
 
 
-@pytest.mark.parametrize(
-    ("words", "jobs", "features"),
-    [
-        ([], 1, 1),
-        (["seed=0,1,2"], 3, 1),
-        (["dataset=genre,composer", "preprocess=unprocessed,normalized", "seed=0,1,2,3,4"], 20, 4),
-        (["head=linear,mlp", "split=hash,kfold", "trainer.max_steps=1,2"], 8, 1),
-        (["split.fold=range(0,5)"], 5, 1),
-        (["dataset.keep=[a,b]"], 1, 1),
-        (["backbone.size=choice(1,2,3)"], 3, 3),
-    ],
-)
-def test_counting_jobs(words, jobs, features):
-    assert count_jobs(words) == (jobs, features)
+def finished(number: int, words: str, seconds: float, stages: dict[str, float], *, known: bool = False) -> JobResult:
+    outcome = {"seconds": stages, "known": known}
+    return JobResult(number, words.split(), None, outcome, seconds)
 
 
-def test_counting_jobs_of_a_pattern():
-    from hydra import initialize_config_dir
+JOBS = [("dataset=a", f"seed={i}") for i in range(5)] + [("dataset=b", f"seed={i}") for i in range(5)]
+FEATURES = {"decode": 10.0, "picture": 20.0, "backbone": 60.0}
 
-    conf = Path(__file__).resolve().parent.parent / "conf"
-    with initialize_config_dir(str(conf), version_base="1.3"):
-        assert count_jobs(["preprocess=glob(*)", "head=glob(l*)"]) == (8, 4)
+
+def test_nothing_is_forecast_without_a_basis():
+    assert forecast([], JOBS) is None
+    assert forecast([JobResult(0, ["dataset=a", "seed=0"], "no such folder", None, 0.1)], JOBS) is None
+
+
+def test_nothing_is_forecast_when_nothing_is_left():
+    assert forecast([finished(i, " ".join(JOBS[i]), 2.0, {"fit": 1.0}) for i in range(10)], JOBS) is None
+
+
+def test_siblings_of_a_job_that_computed_features_take_its_fit_at_least_and_its_whole_time_at_most():
+    # 4 of its kind left at 3 to 50 s, and 5 of another kind that lie between the same.
+    assert forecast([finished(0, "dataset=a seed=0", 50.0, FEATURES | {"fit": 3.0})], JOBS) == (9 * 3.0, 9 * 50.0)
+
+
+def test_jobs_without_features_narrow_the_range_of_their_kind_alone():
+    results = [
+        finished(0, "dataset=a seed=0", 50.0, FEATURES | {"fit": 3.0}),
+        finished(1, "dataset=a seed=1", 4.0, {"fit": 3.0}),
+        finished(2, "dataset=a seed=2", 6.0, {"fit": 3.0}),
+    ]
+    # 2 of the first kind at 4 to 6 s each, 5 of the other kind between the cheapest and the dearest of all.
+    low, high = forecast(results, JOBS)
+    assert low == 2 * 4.0 + 5 * 3.0
+    assert high == 2 * 6.0 + 5 * 50.0
+
+
+def test_a_run_that_was_known_tells_what_its_kind_costs():
+    results = [finished(0, "dataset=a seed=0", 0.25, FEATURES | {"fit": 3.0, "finetune": 40.0}, known=True)]
+    # Its siblings may be known as well, or have to be fitted: 0.25 to 43.25 s each.
+    assert forecast(results, JOBS[:5]) == (4 * 0.25, 4 * 43.25)
+
+
+def test_other_settings_than_seed_and_fold_make_another_kind():
+    jobs = [("head=linear", "split.fold=0"), ("head=linear", "split.fold=1"), ("head=mlp", "split.fold=0")]
+    results = [
+        finished(0, "head=linear split.fold=0", 2.0, {"fit": 1.0}),
+        finished(2, "head=mlp split.fold=0", 100.0, {"fit": 99.0}),
+    ]
+    assert forecast(results, jobs) == (2.0, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The jobs of a sweep as Hydra would start them; with the entry points, the only place here that knows Hydra."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -18,21 +18,34 @@ from src.errors import UserError
 Words = tuple[str, ...]
 
 
+def jobs_of(axes: Mapping[str, Any], words: Sequence[str]) -> list[Words]:
+    """The overrides of each job of a sweep, in order, as Hydra's basic sweeper lists them.
+
+    Args:
+        axes: `hydra.sweeper.params` of the composed configuration, as an experiment file sets them.
+        words: overrides from the command line. A key given twice has its last value; a word replaces an axis.
+
+    Raises:
+        HydraException: an override cannot be read, or has a kind of sweep that the basic sweeper does not know.
+    """
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    overrides = OverridesParser.create(_loader()).parse_overrides([*(f"{key}={axes[key]}" for key in axes), *words])
+    return [tuple(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
+
+
 def expand(words: Sequence[str]) -> list[Words]:
     """The overrides of each job that `python -m src.train -m WORDS` starts, in its order.
 
     Raises:
         UserError: an override cannot be read or composed, or takes another sweeper than Hydra's basic one.
     """
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-
     try:
-        parser = OverridesParser.create(_loader())
-        typed = [word for word in parser.parse_overrides(list(words)) if not _is_hydras(word)]
-        fixed = [str(word.input_line) for word in typed if not word.is_sweep_override()]
+        typed = OverridesParser.create(_loader()).parse_overrides(list(words))
+        task = [word for word in typed if not _is_hydras(word)]
+        fixed = [str(word.input_line) for word in task if not word.is_sweep_override()]
         axes = compose("config", fixed, return_hydra_config=True).hydra.sweeper.params or {}
-        swept = parser.parse_overrides([f"{key}={value}" for key, value in axes.items()])
-        return [tuple(job) for job in BasicSweeper.split_arguments([*swept, *typed], None)[0]]
+        return jobs_of(axes, [str(word.input_line) for word in task])
     except HydraException as error:
         raise UserError(f"{' '.join(words)}: {str(error).strip()}") from error
 

@@ -26,6 +26,10 @@ def _hydra() -> Iterator[None]:
         (["seed=0,1"], [("seed=0",), ("seed=1",)]),
         (["seed=range(2)", "dataset=genre"], [("seed=0", "dataset=genre"), ("seed=1", "dataset=genre")]),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3,4"], [("seed=3",), ("seed=4",)]),
+        (["seed=0,1", "seed=2,3"], [("seed=2",), ("seed=3",)]),
+        (["seed=0,1", "seed=5"], [("seed=5",)]),
+        (["dataset.keep=[a,b]"], [("dataset.keep=[a,b]",)]),
+        (["head=glob(l*)"], [("head=linear",), ("head=logistic",)]),
         (["split=kfold", "split.fold=choice(0,1)"], [("split=kfold", "split.fold=0"), ("split=kfold", "split.fold=1")]),
     ],
 )

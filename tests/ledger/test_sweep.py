@@ -34,6 +34,77 @@ def states(process: Any) -> dict[str, tuple[str, str]]:
     return found
 
 
+OWN_SWEEP = """# @package _global_
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    params:
+      preprocess: unprocessed,normalized
+      seed: 0,1
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "jobs"),
+    [
+        (["experiment=mine"], 4),
+        (["-m", "experiment=mine", "seed=7"], 2),
+        (["-m", "seed=0,1", "seed=2,3"], 2),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=nested/deep/${hydra.job.num}"], 2),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=one-for-all"], 2),
+        (["-m", "seed=0,1", "hydra.sweep.dir=by/${seed}"], 2),
+        (["-m", "seed=0,1", "paths.tracking=mlruns,elsewhere"], 4),
+        (["-m", "seed=range(3)", "hydra.sweeper.max_batch_size=2"], 3),
+    ],
+    ids=lambda value: "" if isinstance(value, int) else value[-1],
+)
+def test_the_jobs_counted_are_those_that_hydra_starts(
+    kennel: Any, small: Any, folder: Path, words: list[str], jobs: int
+) -> None:
+    (folder / "own" / "experiment").mkdir(parents=True)
+    (folder / "own" / "experiment" / "mine.yaml").write_text(OWN_SWEEP)
+    flags = [word for word in words if word == "-m"]
+    process = kennel.run(
+        [*flags, "--config-dir", "own", *small, *(word for word in words if word not in flags)], folder
+    )
+    assert process.wait() == 0, process.said()
+    lines = process.said().splitlines()
+    assert lines[0].startswith(f"{jobs} jobs, ")
+    assert lines[-1] == f"{jobs} of {jobs} jobs finished"
+    assert sum(line.startswith("[") and f"/{jobs}] " in line for line in lines) == jobs
+
+
+def test_the_table_of_a_sweep_holds_no_job_of_an_earlier_one(kennel: Any, small: Any, folder: Path) -> None:
+    where = "hydra.sweep.dir=always-here"
+    process = kennel.run(["-m", *small, where, "seed=0,1"], folder)
+    assert process.wait() == 0, process.said()
+    process = kennel.run(["-m", *small, where, "seed=2"], folder)
+    assert process.wait() == 0, process.said()
+    assert "1 of 1 jobs finished" in process.said()
+    assert "seed=0" not in process.said()
+
+
+def test_the_network_is_decided_on_anew_for_each_sweep(kennel: Any, small: Any, folder: Path) -> None:
+    where = "hydra.sweep.dir=always-here"
+    auto = ["-m", *(word for word in small if not word.startswith("backbone")), "backbone=auto", where, "seed=0"]
+    process = kennel.run([*auto, "dataset.root=nowhere"], folder)
+    assert process.wait() == 1, "no such folder, but that the network is EfficientNet-Lite0 is decided"
+    weights = folder / "weights" / "inception_v3.tf_in1k.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"no weights")
+    process = kennel.run(auto, folder)
+    assert process.wait() == 1, "a network decided on for an earlier sweep was used"
+    assert weights.name in process.said()
+
+
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"])
+def test_any_command_counts_its_jobs(kennel: Any, folder: Path, launcher: list[str]) -> None:
+    process = kennel.run(["-m", *launcher, "action=list,dance"], folder, module="src.cache")
+    assert process.wait() == 1, process.said()
+    assert "1 of 2 jobs finished, 1 failed" in process.said()
+    assert not (folder / "multirun").exists()
+
+
 @pytest.mark.slow
 def test_where_each_job_stands_and_what_is_left_is_run(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     sweep = [*small, "head.learning_rate=0.01,3e38", "seed=0,1"]
@@ -136,7 +207,7 @@ def test_a_second_interrupt_leaves_at_once(kennel: Any, small: Any, folder: Path
 
 def test_joblib_divides_the_work_and_extracts_once(kennel: Any, shelf: Any, small: Any, folder: Path) -> None:
     words = [word for word in small if word != "workers=2"]
-    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=by/${seed}"]
     process = kennel.run(["-m", *words, *launcher, "seed=0,1,2"], folder)
     assert process.wait() == 0, process.said()
     assert "3 of 3 jobs finished" in process.said()
@@ -161,6 +232,7 @@ def test_a_joblib_process_that_is_killed_costs_the_jobs_in_hand(
     os.kill(int(victim.tags["pid"]), signal.SIGKILL)
     assert process.wait() == 1, process.said()
     assert "not begun" in process.said(), "the table is printed all the same"
+    assert "ended before the job did" in process.said()
     again = kennel.run([*sweep, "trainer.max_steps=3000", "trainer.validate_every=1000"], folder)
     assert again.wait() == 0, again.said()
     assert shelf(folder).statuses()["FINISHED"] == 6
