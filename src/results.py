@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +17,11 @@ from jaxtyping import Float32
 from src.evaluation import metrics
 from src.head import FittedHead
 from src.material import Material
-from src.report.confusion import draw_confusion
+from src.report.confusion import confusion_table, draw_confusion
 from src.tracking import Run
 from src.trained.card import CARD, Card
+
+log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.csv"
 
@@ -39,20 +42,7 @@ def log_results(
     probabilities = head.probabilities(material.extraction.features)
     classes, tested = material.dataset.classes, material.where("test")
     confusion = metrics.confusion_matrix(material.labels[tested], probabilities.argmax(axis=1)[tested], len(classes))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")
-        (folder / CARD).write_text(card.text(), "utf8")
-        (folder / PREDICTIONS).write_text(predictions(material, probabilities), "utf8")
-        (folder / "notes.json").write_text(json.dumps(material.notes, indent=1, ensure_ascii=False), "utf8")
-        head_card = {"kind": head.kind, "classes": list(classes), "warnings": list(head.warnings)}
-        (folder / "head.json").write_text(json.dumps(head_card, indent=1, ensure_ascii=False), "utf8")
-        tensors = {key: np.ascontiguousarray(value) for key, value in head.tensors().items()}
-        (folder / "head.safetensors").write_bytes(safetensors.numpy.save(tensors))
-        draw_confusion(confusion, classes, folder / "confusion.png")
-        run.artifacts(folder)
-    recall = metrics.class_recall(confusion)
-    accuracy = metrics.accuracy(confusion)
+    accuracy, recall = metrics.accuracy(confusion), metrics.class_recall(confusion)
     run.log(
         metrics={
             "test/accuracy": accuracy,
@@ -62,6 +52,25 @@ def log_results(
             **material.counts(),
         }
     )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")
+        (folder / CARD).write_text(card.text(), "utf8")
+        (folder / PREDICTIONS).write_text(predictions(material, probabilities), "utf8")
+        (folder / "confusion.csv").write_text(confusion_table(confusion, classes), "utf8")
+        head_card = {"kind": head.kind, "classes": list(classes), "warnings": list(head.warnings)}
+        (folder / "head.json").write_text(json.dumps(head_card, indent=1, ensure_ascii=False), "utf8")
+        tensors = {key: np.ascontiguousarray(value) for key, value in head.tensors().items()}
+        (folder / "head.safetensors").write_bytes(safetensors.numpy.save(tensors))
+        notes = dict(material.notes)
+        try:
+            draw_confusion(confusion, classes, folder / "confusion.png")
+        except Exception as error:  # a picture is not worth a run; its numbers are in confusion.csv
+            (folder / "confusion.png").unlink(missing_ok=True)
+            notes["pictures"] = [f"confusion.png could not be drawn ({type(error).__name__}: {error})"]
+            log.warning("%s", notes["pictures"][0])
+        (folder / "notes.json").write_text(json.dumps(notes, indent=1, ensure_ascii=False), "utf8")
+        run.artifacts(folder)
     return accuracy
 
 

@@ -209,7 +209,9 @@ def forecast(results: Sequence[JobResult], jobs: Sequence[Words]) -> tuple[float
     if not every or not left:
         return None
     likely = [spans.get(_without(job, _CHANGES_NO_COST), every) for job in left]
-    return sum(min(low for low, _ in known) for known in likely), sum(max(high for _, high in known) for known in likely)
+    return sum(min(low for low, _ in known) for known in likely), sum(
+        max(high for _, high in known) for known in likely
+    )
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The only room that touches MLflow, besides src/ledger: one run per job, read back as plain records."""
 
+import hashlib
 import logging
 import os
 import tempfile
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST_PARAM = 250
+_LONGEST_NAME = 250
 _MILLISECONDS = 1000
 
 
@@ -89,6 +91,8 @@ class Run:
     ) -> None:
         """Write metrics, params (longer texts are cut: the artifact `config.yaml` is whole) and tags in one call.
 
+        What MLflow does not accept in a name becomes an underscore.
+
         Args:
             step: of the metrics: their place on a curve.
         """
@@ -97,8 +101,8 @@ class Run:
         now = int(time.time() * _MILLISECONDS)
         self.client.log_batch(
             self.run_id,
-            metrics=[Metric(_metric_name(key), float(value), now, step) for key, value in (metrics or {}).items()],
-            params=[Param(key, value) for key, value in as_params(params or {}).items()],
+            metrics=[Metric(_accepted(key), float(value), now, step) for key, value in (metrics or {}).items()],
+            params=[Param(_accepted(key), value) for key, value in as_params(params or {}).items()],
             tags=[RunTag(key, value) for key, value in (tags or {}).items()],
         )
 
@@ -240,6 +244,14 @@ def _record(run: Any) -> RunRecord:
     )
 
 
-def _metric_name(name: str) -> str:
-    """MLflow's names hold letters, digits and `_-./: `; anything else becomes an underscore."""
-    return "".join(c if c.isalnum() or c in "_-./: " else "_" for c in name)
+def _accepted(name: str) -> str:
+    """The name of a metric or param as MLflow accepts it.
+
+    It may hold letters, digits and `_-./: `, at most 250 characters, and must not read like a path with empty parts.
+    """
+    letters = "".join(c if c.isalnum() or c in "_-./: " else "_" for c in name)
+    accepted = "/".join(part if part.strip(".") else "_" for part in letters.split("/"))
+    if len(accepted) <= _LONGEST_NAME:
+        return accepted
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]  # tells apart names that begin alike
+    return f"{accepted[: _LONGEST_NAME - 9]}-{digest}"

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import yaml
+from matplotlib.figure import Figure
 
 from src.data.audio import Facts
 from src.data.clip import Clip, Dataset
 from src.extract import Extraction
 from src.head.network import FittedNetwork, Scaling
 from src.material import Material
+from src.report.confusion import draw_confusion
 from src.results import log_results, predictions
 from src.tracking import Run
 from src.trained.card import Card
@@ -97,7 +99,7 @@ def test_metrics_are_of_the_test_clips_alone(kept, material, head):
 def test_files(kept, head):
     assert set(kept.files) == {
         "config.yaml", "predictions.csv", "notes.json", "head.json", "head.safetensors", "confusion.png",
-        "model.json",
+        "confusion.csv", "model.json",
     }  # fmt: skip
     assert yaml.safe_load(kept.files["config.yaml"]) == {
         "seed": 0, "dataset": {"root": "Meine Tänze (1)", "keep": None},
@@ -111,16 +113,86 @@ def test_files(kept, head):
     assert json.loads(kept.files["notes.json"])["silent"] == ["x/0"]
 
 
-def test_the_confusion_matrix_is_drawn_for_any_number_of_classes(tmp_path):
+@pytest.mark.parametrize("classes", [2, 30, 31, 1000, 3001])
+def test_a_confusion_matrix_has_a_picture_of_bounded_size(tmp_path, classes):
     from PIL import Image
 
-    from src.report.confusion import draw_confusion
+    confusion = np.zeros((classes, classes), np.int64)
+    confusion[: classes // 2, 0] = 5  # the first half is always taken for the first class, the others are recognised
+    confusion[range(classes // 2, classes), range(classes // 2, classes)] = 5
+    draw_confusion(confusion, [f"class {i}" for i in range(classes)], tmp_path / "c.png")
+    with Image.open(tmp_path / "c.png") as picture:
+        assert max(picture.size) <= 2000
+        assert (min(picture.size) > 1000) == (classes >= 30)
+        blue = np.asarray(picture.convert("RGB")).astype(int)
+    rows, columns = (blue[:, :, 2] - blue[:, :, 0] > 40).nonzero()  # the colour map's dark end is blue
+    assert len(rows) > 100
+    # The first half is dark in the first column, the second on the diagonal.
+    first, second = columns[rows < np.quantile(rows, 0.2)], columns[rows > np.quantile(rows, 0.8)]
+    assert first.mean() + 0.2 * blue.shape[1] < second.mean()
 
-    sizes = []
-    for n in (2, 30):
-        confusion = np.eye(n, dtype=np.int64) * 5
-        draw_confusion(confusion, [f"klasse {i}" for i in range(n)], tmp_path / "c.png")
-        with Image.open(tmp_path / "c.png") as picture:
-            sizes.append(picture.size)
-            assert len(picture.convert("L").getcolors() or []) > 2
-    assert sizes[1][0] > 3 * sizes[0][0]
+
+def test_names_that_a_picture_cannot_show_as_they_are(tmp_path):
+    draw_confusion(np.eye(3, dtype=np.int64), ["$x^$", "名前", "long " * 60], tmp_path / "c.png")
+    assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+def test_the_counts_are_a_table_as_well(kept, material, head):
+    predicted = head.probabilities(material.extraction.features).argmax(axis=1)
+    expected = {}
+    for i, part in enumerate(PARTS):
+        if part == "test":
+            pair = (CLASSES[LABELS[i]], CLASSES[predicted[i]])
+            expected[pair] = expected.get(pair, 0) + 1
+    rows = list(csv.DictReader(io.StringIO(kept.files["confusion.csv"].decode())))
+    assert {(row["label"], row["predicted"]): int(row["clips"]) for row in rows} == expected
+
+
+def test_a_picture_that_cannot_be_drawn_costs_the_run_nothing_else(material, head, monkeypatch, caplog):
+    def fail(*_args, **_kwargs):
+        raise MemoryError("10 GB")
+
+    monkeypatch.setattr(Figure, "savefig", fail)
+    run = Kept()
+    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    accuracy = log_results(run, material, head, {"fit": 1.5}, {}, card)
+    assert run.metrics["test/accuracy"] == accuracy
+    assert "confusion.png" not in run.files
+    assert {"confusion.csv", "predictions.csv", "head.safetensors", "notes.json"} <= set(run.files)
+    assert "10 GB" in json.loads(run.files["notes.json"])["pictures"][0]
+    assert "confusion.png" in caplog.text
+
+
+def test_a_thousand_classes(material):
+    classes = tuple(f"class {i}" for i in range(1000))
+    clips = tuple(Clip(Path(f"x/{i}.wav"), classes[i % 1000], f"{classes[i % 1000]}/{i}") for i in range(2000))
+    parts = ["train"] * 1000 + ["test"] * 1000
+    labels = np.arange(2000) % 1000
+    features = np.zeros((2000, 1000), np.float32)
+    features[np.arange(2000), np.where(labels == 999, 0, labels)] = 1  # the last class looks like the first
+    extraction = Extraction(
+        list(clips), features, [str(i) for i in range(2000)], material.extraction.facts * 400, {}, 0
+    )
+    dataset = Dataset("toy", "toy", Path("x"), classes, clips, "recorded", "made up")
+    scaling = Scaling(np.zeros(1000, np.float32), np.ones(1000, np.float32))
+    sure = FittedNetwork("linear", scaling, (100 * np.eye(1000, dtype=np.float32),), (np.zeros(1000, np.float32),))
+    run = Kept()
+    card = Card({"version": 1}, {"_target_": "toy.Toy"}, classes, "linear", 1.5, 1.5)
+    many = Material(dataset, extraction, parts, labels, material.notes)
+    assert log_results(run, many, sure, {"fit": 1.5}, {}, card) == 0.999
+    assert sum(name.startswith("test/recall/") for name in run.metrics) == 1000
+    assert run.files["confusion.csv"].decode().splitlines()[-1] == "class 999,class 0,1"
+    assert len(run.files["confusion.csv"].decode().splitlines()) == 1001
+    assert run.files["confusion.png"][:4] == b"\x89PNG"
+
+
+def test_metrics_are_there_before_a_file_that_cannot_be_stored(material, head, monkeypatch):
+    class Full(Kept):
+        def artifacts(self, folder):
+            raise OSError(28, "No space left on device")
+
+    run = Full()
+    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    with pytest.raises(OSError, match="No space left"):
+        log_results(run, material, head, {"fit": 1.5}, {}, card)
+    assert "test/accuracy" in run.metrics

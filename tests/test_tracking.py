@@ -84,6 +84,20 @@ def test_long_params_are_cut_and_names_are_made_fit(store):
     assert ended(store).metrics == {"test/recall/rock_n_roll _live_": 0.5}
 
 
+def test_names_that_mlflow_refuses_are_made_fit(store):
+    """Names of classes, which metrics and params hold, are names of folders."""
+    names = ["x" * 255, "x" * 254 + "y", "a//b", "..", "Größe, (cm)"]
+    with store.run("x", {}) as run:
+        run.log(
+            params={f"dataset.classes.{name}": "[]" for name in names},
+            metrics={f"test/recall/{name}": i / 10 for i, name in enumerate(names)},
+        )
+    found = ended(store)
+    assert sorted(found.metrics.values()) == [0.0, 0.1, 0.2, 0.3, 0.4]
+    assert len(found.params) == len(names)
+    assert max(len(name) for name in (*found.metrics, *found.params)) == 250
+
+
 def test_flat():
     assert flat({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None, "f": {}}) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
     assert as_params({"a": None, "b": "x" * 300}) == {"a": "None", "b": "x" * 250}

@@ -50,29 +50,33 @@ def read_predictions(content: bytes, run_id: str) -> Predictions:
     Raises:
         UserError: it is not such a table.
     """
-    table = csv.DictReader(io.StringIO(content.decode("utf8"), newline=""))
-    header = table.fieldnames or []
+    table = csv.reader(io.StringIO(content.decode("utf8"), newline=""))
+    header = next(table, [])
     lacking = [name for name in _NEEDED if name not in header]
-    rows = list(table)
+    place = {name: i for i, name in enumerate(header)}
+    named = [name for name in header if name.startswith(_FIRST_CLASS)]
+    others = [name for name in header if name not in named]
+    chosen = [place[name] for name in named]
+    rows, probabilities = [], []
+    for row in table:  # each turned into numbers at once: as texts a thousand classes would take gigabytes
+        probabilities.append(np.array([row[i] for i in chosen], dtype=np.float64))
+        rows.append([row[place[name]] for name in others])
     if lacking or not rows:
         what = f"lacks the columns {', '.join(lacking)}" if lacking else "has no rows"
         raise UserError(f"run {run_id}: its {PREDICTIONS} {what}; run it again with force=true")
-
-    def column(name: str) -> tuple[str, ...]:
-        return tuple(row[name] for row in rows)
+    columns = dict(zip(others, zip(*rows, strict=True), strict=True))
 
     def numbers(name: str) -> Float64[np.ndarray, " clips"]:
-        return np.array(column(name) if name in header else [np.nan] * len(rows), dtype=np.float64)
+        return np.array(columns.get(name, [np.nan] * len(rows)), dtype=np.float64)
 
-    named = [name for name in header if name.startswith(_FIRST_CLASS)]
     return Predictions(
-        ids=column("clip"),
-        groups=tuple(group or None for group in column("group")),
-        parts=column("part"),
-        labels=column("label"),
-        predicted=column("predicted"),
+        ids=columns["clip"],
+        groups=tuple(group or None for group in columns["group"]),
+        parts=columns["part"],
+        labels=columns["label"],
+        predicted=columns["predicted"],
         classes=tuple(name.removeprefix(_FIRST_CLASS) for name in named),
         duration=numbers("duration"),
         rms=numbers("rms"),
-        probabilities=np.array([[float(row[name]) for name in named] for row in rows], dtype=np.float64),
+        probabilities=np.stack(probabilities),
     )

@@ -97,7 +97,9 @@ def test_the_network_is_decided_on_anew_for_each_sweep(kennel: Any, small: Any, 
     assert weights.name in process.said()
 
 
-@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"])
+@pytest.mark.parametrize(
+    "launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]], ids=["basic", "joblib"]
+)
 def test_any_command_counts_its_jobs(kennel: Any, folder: Path, launcher: list[str]) -> None:
     process = kennel.run(["-m", *launcher, "action=list,dance"], folder, module="src.cache")
     assert process.wait() == 1, process.said()
