@@ -43,7 +43,10 @@ def audit_dataset(cfg: DictConfig, dataset: Dataset, settings: DatasetSettings) 
     with tempfile.TemporaryDirectory() as name:
         for file, content in written.items():
             (Path(name) / file).write_bytes(content)
-        report.draw(Path(name) / f"audit-{dataset.name}.png")
+        try:
+            report.draw(Path(name) / f"audit-{dataset.name}.png")
+        except Exception as error:  # the tables hold all that the picture shows
+            log.warning("audit-%s.png could not be drawn (%s: %s)", dataset.name, type(error).__name__, error)
         for path in Path(name).iterdir():
             (folder / path.name).write_bytes(path.read_bytes())
         tags = {

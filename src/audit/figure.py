@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from src.audit.report import Report
 
 _RECORDED, _NORMALIZED, _WARNING, _FINE, _INK = "#3b6ea5", "#8fbcdb", "#d1603d", "#b8bec4", "#30363c"
+_MOST_CLASSES = 40
 _CONDITIONS: tuple[tuple[str, str, Callable[[ClassCensus], Spread]], ...] = (
     ("unprocessed", _RECORDED, lambda one: one.rms),
     ("normalized", _NORMALIZED, lambda one: one.rms_normalized),
@@ -22,18 +23,32 @@ def draw(report: "Report", path: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    height = max(3.4, 1.3 + 0.55 * len(report.classes))
+    classes = _chosen(report.classes)
+    height = max(3.4, 1.3 + 0.55 * len(classes))
     figure = Figure(figsize=(11, height), layout=ConstrainedLayoutEngine(w_pad=0.12))
     FigureCanvasAgg(figure)
     loudness, probes = figure.subplots(1, 2, width_ratios=[1.15, 1])
     figure.suptitle(f"{report.dataset}  ·  split {report.split['name']}", color=_INK, fontsize=12, x=0.01, ha="left")
-    _draw_loudness(loudness, report.classes)
+    _draw_loudness(loudness, classes)
+    if len(classes) < len(report.classes):
+        title = (
+            f"Loudness: the {len(classes) // 2} quietest and the {len(classes) // 2} loudest of {len(report.classes)}"
+        )
+        loudness.set_title(title, loc="left", fontsize=10, color=_INK)
     _draw_probes(probes, report)
     for axes in (loudness, probes):
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0, labelcolor=_INK)
         axes.tick_params(axis="x", colors=_INK)
     figure.savefig(path, dpi=120)
+
+
+def _chosen(classes: tuple[ClassCensus, ...]) -> tuple[ClassCensus, ...]:
+    """All classes, or the quietest and the loudest of more than a picture has room for."""
+    if len(classes) <= _MOST_CLASSES:
+        return classes
+    by_loudness = sorted(classes, key=lambda one: (one.rms.mean, one.label))
+    return tuple(by_loudness[: _MOST_CLASSES // 2] + by_loudness[-_MOST_CLASSES // 2 :])
 
 
 def _draw_loudness(axes: Any, classes: tuple[ClassCensus, ...]) -> None:

@@ -15,6 +15,11 @@ from src.mistakes.judged import Judged
 _HERE = Path(__file__).resolve().parent
 _REPORT_STYLE = _HERE.parent / "report" / "page.css"
 _SHADES = 8
+_MOST_COLUMNS = 40
+"""Of the confusion matrix. Above it a row names the classes that its clips were most often taken for."""
+_MOST_NAMED = 3
+_MOST_CELLS = 400
+"""Of the matrix whose clips the page shows."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,19 @@ def _tiles(judged: Judged) -> str:
     return f'<dl class="tiles">{tiles}</dl>'
 
 
+def _shown_cells(confusion: np.ndarray) -> list[tuple[int, int]]:
+    """Cells of the matrix whose clips are shown: mistakes first, the most frequent first."""
+    pairs = ((int(i), int(j)) for i, j in np.argwhere(confusion > 0))
+    return sorted(pairs, key=lambda pair: (pair[0] == pair[1], -confusion[pair], pair))[:_MOST_CELLS]
+
+
 def _matrix(judged: Judged) -> str:
     confusion = judged.confusion()
+    linked = set(_shown_cells(confusion))
+    if len(judged.classes) > _MOST_COLUMNS:
+        return _long_matrix(judged, confusion, linked)
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in judged.classes)
-    rows = "".join(_matrix_row(judged, confusion, true) for true in range(len(judged.classes)))
+    rows = "".join(_matrix_row(judged, confusion, linked, true) for true in range(len(judged.classes)))
     several = ", a mean over seeds" if len(judged.seeds) > 1 else ""
     return (
         '<section id="matrix"><h2>Confusion matrix</h2><p class="lead">Rows: what the clips are. Columns: what they '
@@ -100,7 +114,42 @@ def _matrix(judged: Judged) -> str:
     )
 
 
-def _matrix_row(judged: Judged, confusion: np.ndarray, true: int) -> str:
+def _long_matrix(judged: Judged, confusion: np.ndarray, linked: set[tuple[int, int]]) -> str:
+    """A row a class, for more classes than a page has room for columns; the classes most often missed first."""
+    missed = confusion.sum(axis=1) - confusion.diagonal()
+    rows = []
+    for true in np.argsort(-missed, kind="stable"):
+        total, right = float(confusion[true].sum()), float(confusion[true, true])
+        others = [j for j in np.argsort(-confusion[true], kind="stable")[: _MOST_NAMED + 1] if j != true]
+        named = ", ".join(
+            f"{escape(judged.classes[j])} {_link(linked, int(true), int(j), _count(confusion[true, j]))}"
+            for j in others[:_MOST_NAMED]
+            if confusion[true, j] > 0
+        )
+        recall = f"{100 * right / total:.0f} %" if total else "no clips"
+        rows.append(
+            f'<tr><th scope="row">{escape(judged.classes[true])}</th><td>{_count(total)}</td>'
+            f'<td>{_link(linked, int(true), int(true), _count(right))}</td><td class="word">{named}</td>'
+            f'<td class="recall">{recall}</td></tr>'
+        )
+    several = ", means over seeds" if len(judged.seeds) > 1 else ""
+    return (
+        '<section id="matrix"><h2>Confusion matrix</h2><p class="lead">'
+        f"{len(judged.classes)} classes, the most often missed first; the run's confusion.csv holds every pair. "
+        f"Numbers: test clips{several}. A number opens its clips.</p>"
+        '<div class="scroll"><table><caption class="unseen">Confusion matrix</caption><thead><tr>'
+        '<th scope="col">true class</th><th scope="col">clips</th><th scope="col">right</th>'
+        '<th scope="col">most often taken for</th><th scope="col">recall</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
+
+
+def _link(linked: set[tuple[int, int]], true: int, chosen: int, text: str) -> str:
+    """Text that opens the clips of a cell, where the page shows them."""
+    return f'<a href="#cell-{true}-{chosen}">{text}</a>' if (true, chosen) in linked else text
+
+
+def _matrix_row(judged: Judged, confusion: np.ndarray, linked: set[tuple[int, int]], true: int) -> str:
     total = float(confusion[true].sum())
     cells = []
     for chosen, count in enumerate(confusion[true]):
@@ -110,10 +159,10 @@ def _matrix_row(judged: Judged, confusion: np.ndarray, true: int) -> str:
         kind = "hit" if chosen == true else "miss"
         shade = max(1, round(_SHADES * count / total))
         label = f"{judged.classes[true]} taken for {judged.classes[chosen]}: {_count(count)} of {_count(total)} clips"
-        cells.append(
-            f'<td class="{kind} {kind}-{shade}"><a href="#cell-{true}-{chosen}" aria-label="{escape(label)}">'
-            f"{_count(count)}</a></td>"
-        )
+        text = _count(count)
+        if (true, chosen) in linked:
+            text = f'<a href="#cell-{true}-{chosen}" aria-label="{escape(label)}">{text}</a>'
+        cells.append(f'<td class="{kind} {kind}-{shade}">{text}</td>')
     recall = f"{100 * confusion[true, true] / total:.0f} %" if total else "no clips"
     name = escape(judged.classes[true])
     return f'<tr><th scope="row">{name}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>'
@@ -149,11 +198,8 @@ def _list(name: str, clips: Sequence[int], cards: Cards, limit: int, lead: str, 
 def _cells(judged: Judged, cards: Cards, limit: int) -> str:
     """A fold for each cell of the matrix that has clips, mistakes first."""
     confusion = judged.confusion()
-    pairs = sorted(
-        ((int(i), int(j)) for i, j in np.argwhere(confusion > 0)), key=lambda p: (p[0] == p[1], -confusion[p], p)
-    )
     folds = []
-    for true, chosen in pairs:
+    for true, chosen in _shown_cells(confusion):
         clips = judged.in_cell(true, chosen)
         name, other = (escape(judged.classes[i]) for i in (true, chosen))
         what = f"<b>{name}</b>, got right" if true == chosen else f"<b>{name}</b> taken for <b>{other}</b>"
@@ -161,6 +207,9 @@ def _cells(judged: Judged, cards: Cards, limit: int) -> str:
             f'<details class="cell" id="cell-{true}-{chosen}"><summary>{what} '
             f'<span class="count">{len(clips)}</span></summary>{_some(clips, cards, limit)}</details>'
         )
+    left = int((confusion > 0).sum()) - len(folds)
+    if left:
+        folds.append(f'<p class="note">And {left} more cells, of fewer clips or got right, not shown.</p>')
     return (
         '<section id="cells"><h2>Clips by cell</h2><p class="lead">A clip stands in every cell that a seed put it '
         f"into. Of those got right, the least sure come first.</p>{''.join(folds)}</section>"

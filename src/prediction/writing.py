@@ -5,8 +5,13 @@ import io
 import json
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
 from src.errors import UserError, printable
 from src.prediction.scored import Prediction, Scored
+
+_MOST_COLUMNS = 20
+_MOST_NAMED = 5
 
 
 @runtime_checkable
@@ -39,16 +44,21 @@ def writer(output: str, classes: tuple[str, ...]) -> Writer:
 
 
 class Table:
-    """Aligned columns, probabilities to three digits; the file comes last, since its length is not known before."""
+    """Aligned columns, probabilities to three digits; the file comes last, since its length is not known before.
+
+    A class has a column of its own. Where there are more than 20, a line names the five most probable instead.
+    """
 
     def __init__(self, classes: tuple[str, ...]) -> None:
         self._classes = classes
         self._label = max(5, *(len(name) for name in classes))
+        self._wide = len(classes) <= _MOST_COLUMNS
 
     def head(self) -> str:
         """The names of the columns."""
-        names = "  ".join(name.rjust(5) for name in self._classes)
-        return f"{'label'.ljust(self._label)}  {names}  {'seconds'.rjust(17)}  file\n"
+        names = "  ".join(name.rjust(5) for name in self._classes) if self._wide else "    p"
+        more = "" if self._wide else f"  next most probable of {len(self._classes)} classes"
+        return f"{'label'.ljust(self._label)}  {names}  {'seconds'.rjust(17)}  file{more}\n"
 
     def rows(self, prediction: Prediction) -> str:
         """A line per window, then the mean; one line where there is one window."""
@@ -62,10 +72,16 @@ class Table:
         return ""
 
     def _line(self, one: Scored, name: str) -> str:
-        label = self._classes[int(one.probabilities.argmax())].ljust(self._label)
-        pairs = zip(self._classes, one.probabilities, strict=True)
-        values = "  ".join(f"{value:.3f}".rjust(max(5, len(heading))) for heading, value in pairs)
-        return f"{label}  {values}  {one.start:8.2f}-{one.end:8.2f}  {name}\n"
+        best, *others = np.argsort(-one.probabilities, kind="stable")[:_MOST_NAMED]
+        more = ""
+        if self._wide:
+            pairs = zip(self._classes, one.probabilities, strict=True)
+            values = "  ".join(f"{value:.3f}".rjust(max(5, len(heading))) for heading, value in pairs)
+        else:
+            values = f"{one.probabilities[best]:.3f}"
+            more = "  " + ", ".join(f"{self._classes[i]} {one.probabilities[i]:.3f}" for i in others)
+        label = self._classes[best].ljust(self._label)
+        return f"{label}  {values}  {one.start:8.2f}-{one.end:8.2f}  {name}{more}\n"
 
 
 class Csv:

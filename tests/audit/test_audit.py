@@ -1,6 +1,7 @@
 import json
 import logging
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,3 +201,11 @@ def test_picture(tmp_path):
     picture = imread(tmp_path / "picture.png")
     assert picture.shape[1] == 11 * 120  # inches times dots per inch
     assert 0.5 < np.mean(picture[..., :3].min(axis=2) > 0.95) < 0.99  # mostly white, not empty
+
+
+def test_the_picture_of_many_classes_shows_the_quietest_and_the_loudest(tmp_path):
+    from matplotlib.image import imread
+
+    report = audited(scattered(tmp_path / "data"))
+    replace(report, classes=report.classes * 1000).draw(tmp_path / "picture.png")
+    assert imread(tmp_path / "picture.png").shape[0] <= 3000

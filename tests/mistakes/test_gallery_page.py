@@ -148,3 +148,28 @@ def test_one_seed_says_what_others_would_tell():
 def test_a_class_without_test_clips_has_a_row_that_says_so():
     found = hand(classes=("a", "b", "c", "d"), probabilities=np.pad(hand().probabilities, ((0, 0), (0, 0), (0, 1))))
     assert "no clips" in read(found)[0].text
+
+
+def test_a_thousand_classes_make_a_page_that_opens():
+    """Every second clip is taken for the class after its own; class 0 has one clip more, taken for class 7."""
+    classes = tuple(f"c{i}" for i in range(1000))
+    targets = np.append(np.arange(1000), 0)
+    said = np.append(np.where(np.arange(1000) % 2 == 0, (np.arange(1000) + 1) % 1000, np.arange(1000)), 7)
+    probabilities = np.full((1, 1001, 1000), 1e-4)
+    probabilities[0, np.arange(1001), said] = 0.9
+    reader, text = read(
+        hand(
+            classes, ids=tuple(f"{classes[t]}/{i}.wav" for i, t in enumerate(targets)), seeds=(0,), said=said[None],
+            groups=(None,) * 1001, seconds=np.ones(1001), targets=targets, probabilities=probabilities,
+        ),
+        shown={},
+    )  # fmt: skip
+    assert len(text) < 3e6
+    rows = re.findall(r'<tr><th scope="row">(c\d+)</th>(.*?)</tr>', text)
+    assert len(rows) == 1000
+    name, worst = rows[0]
+    assert name == "c0"  # two mistakes, more than any other
+    assert re.sub(r"<.*?>", " ", worst).split() == ["2", "0", "c1", "1", ",", "c7", "1", "0", "%"]
+    ids = {attributes["id"] for _, attributes in reader.found if "id" in attributes}
+    assert {address.removeprefix("#") for address in reader.all("a", "href")} <= ids
+    assert "cell-0-7" in ids

@@ -69,6 +69,18 @@ def test_table():
     assert len({line.index(".wav") - len(name) for line, name in zip(lines[2:], ["ö"] * 4, strict=True)}) == 1
 
 
+def test_a_table_of_a_thousand_classes_names_the_most_probable():
+    classes = tuple(f"c{i}" for i in range(1000))
+    values = np.zeros(1000, np.float32)
+    values[[17, 3, 999]] = [0.5, 0.3, 0.2]
+    one = writer("table", classes)
+    found = one.head() + one.rows(Prediction(Path("a.wav"), (Scored(0.0, 1.5, values),)))
+    assert max(map(len, found.splitlines())) < 150
+    assert found.splitlines()[1].split()[:2] == ["c17", "0.500"]
+    assert "c3 0.300, c999 0.200, " in found
+    assert "1000 classes" in found.splitlines()[0]
+
+
 @pytest.mark.parametrize("output", ["table", "csv", "json"])
 def test_names_of_any_bytes_can_be_written(output):
     named = Prediction(Path(os.fsdecode(b"a\xff\xc3\xb6\n\r\x1b[31m.wav")), ONE.windows)
