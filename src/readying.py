@@ -1,7 +1,6 @@
 """A dataset made ready: found, fetched or rendered, listed in a manifest, and audited where asked."""
 
 import logging
-import os
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +15,7 @@ from src.console import progress_bar
 from src.contents import Contents, read_contents
 from src.data import dataset as datasets
 from src.data import manifest, published, sources
+from src.data.audio import UnreadableAudio, header
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.errors import UserError, printable
@@ -140,9 +140,7 @@ def _manifest(settings: DatasetSettings, contents: Contents) -> dict[str, Any]:
 
 
 def _duration(path: Path) -> float | None:
-    import soundfile
-
     try:
-        return round(float(soundfile.info(os.fsencode(path)).duration), 3)
-    except (soundfile.LibsndfileError, OSError):
+        return round(header(path).seconds, 3)
+    except UnreadableAudio:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from src.backbone import Backbone
-from src.data.audio import Facts, Window, decode
+from src.data.audio import DECODING_VERSION, Facts, Window, decode
 from src.data.waveform import Waveform
 from src.features import FEATURE_VERSION
 from src.preprocess import Preprocess
@@ -51,6 +51,7 @@ class Recipe:
         """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
         key: dict[str, Any] = {
             "version": FEATURE_VERSION,
+            "decoding": DECODING_VERSION,
             "window": self.window.key(),
             "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
             "backbone": self.backbone.identity,
@@ -61,17 +62,14 @@ class Recipe:
             key |= {"mono": self.drawing.mono, "spectrogram": described}
         return key
 
-    def prepare(self, path: Path, timer: "Timer", window: Window | None = None) -> tuple[np.ndarray, Facts]:
+    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
         """One clip up to the backbone's input; every stage's seconds go to `timer`.
-
-        Args:
-            window: another part of the file than the recipe's own.
 
         Raises:
             UnreadableAudio: as `decode`.
         """
         with timer("decode"):
-            waveform, facts = decode(path, window or self.window)
+            waveform, facts = decode(path, self.window)
         with timer("picture"):
             return self.heard(waveform), facts
 

@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -40,10 +41,16 @@ def _has_postgresql() -> bool:
     return True
 
 
+AUDIO_PROGRAMS = ("ffmpeg", "lame", "sox", "opusenc", "oggenc", "oggdec", "flac")
+
 # fixture -> whether tests that use it can run, and what they want
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "small_disk": (_can_mount, "root, to mount small disks (in a container: CAP_SYS_ADMIN)"),
     "read_only": (_can_mount, "root, to mount disks that cannot be written (in a container: CAP_SYS_ADMIN)"),
+    "audio_programs": (
+        lambda: all(map(shutil.which, AUDIO_PROGRAMS)),
+        "encoders (Debian: apt-get install ffmpeg lame sox libsox-fmt-all opus-tools vorbis-tools flac)",
+    ),
     "postgres": (_has_postgresql, "PostgreSQL (Debian: apt-get install postgresql)"),
     "clock_library": (lambda: faketime() is not None, "libfaketime (Debian: apt-get install faketime)"),
     "ray_python": (RAY.exists, "the environment for Ray that docs/sweeps.md tells how to make"),

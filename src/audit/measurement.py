@@ -10,7 +10,7 @@ import numpy as np
 from src.audit import fingerprint as fingerprints
 from src.audit.fingerprint import Fingerprint
 from src.contents import read_contents, unreadable
-from src.data.audio import Facts, UnreadableAudio, Window, decode
+from src.data.audio import DECODING_VERSION, Facts, UnreadableAudio, Window, decode
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
 from src.errors import printable
@@ -51,7 +51,7 @@ def measure(
     """
     window = replace(window, sample_rate=None)
     contents = read_contents(dataset, cache=cache, workers=workers)
-    recipe = {"fingerprint": fingerprints.VERSION, "window": window.key()}
+    recipe = {"fingerprint": fingerprints.VERSION, "decoding": DECODING_VERSION, "window": window.key()}
     store = FeatureCache(cache / "fingerprints", recipe)
     rows = store.read(contents.digests.values())
     paths: dict[str, Path] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from src.data.audio import Facts, Window
+from src.data.audio import DECODING_VERSION, Facts, Window
 from src.data.files import check_regular, open_regular
 from src.data.writing import write_atomically
 
@@ -178,4 +178,4 @@ def _size(path: Path) -> int:
 
 
 def _facts_key(digest: str, window: Window) -> str:
-    return f"{digest}@{window.start!r}+{window.duration!r}"
+    return f"{digest}@{window.start!r}+{window.duration!r} v{DECODING_VERSION}"

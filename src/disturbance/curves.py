@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from src.contents import Contents
-from src.data.audio import Facts, Window, decode
+from src.data.audio import Facts, decode
 from src.disturbance.waves import Disturbance
 from src.errors import UserError
 from src.evaluation import metrics
@@ -31,10 +31,10 @@ class Disturbed(Recipe):
         """The recipe's own, and the disturbance."""
         return {**super().key(), "disturbance": self.disturbance.key()}
 
-    def prepare(self, path: Path, timer: Timer, window: Window | None = None) -> tuple[np.ndarray, Facts]:
+    def prepare(self, path: Path, timer: Timer) -> tuple[np.ndarray, Facts]:
         """As `Recipe.prepare`; the facts are those of the recording as it is."""
         with timer("decode"):
-            waveform, facts = decode(path, window or self.window)
+            waveform, facts = decode(path, self.window)
         with timer("disturb"):
             waveform = self.disturbance(waveform)
         with timer("picture"):

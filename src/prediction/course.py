@@ -4,13 +4,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby, islice, repeat
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
 
-from src.data.audio import Facts, UnreadableAudio, Window, header
+from src.data.audio import AudioFile, Facts, UnreadableAudio, Window, resampled
+from src.data.waveform import Waveform
 from src.prediction.cutting import Cutting
 from src.prediction.scored import Failure, Prediction, Scored
 from src.recipe import Timer
@@ -18,6 +20,44 @@ from src.trained.model import TrainedModel
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _Windows:
+    """The windows of one file, decoded one after the other by whichever thread asks next.
+
+    So a file is read once from its beginning to its end, and only a few of its windows are in memory at a time.
+
+    Attributes:
+        file: its number. path: where it is. count: of windows.
+    """
+
+    def __init__(self, file: int, path: Path, cutting: Callable[[Path], Cutting]) -> None:
+        """Open the file.
+
+        Raises:
+            UnreadableAudio: it cannot be used.
+        """
+        self.file, self.path = file, path
+        self._audio = AudioFile(path)
+        windows = cutting(path).windows(self._audio.frames / self._audio.sample_rate)
+        self.count = self._left = len(windows)
+        self._windows = iter(windows)
+        self._lock = Lock()
+
+    def take(self, timer: Timer) -> tuple[Window, Waveform, Facts]:
+        """The next window, at the file's own rate.
+
+        Raises:
+            UnreadableAudio: it cannot be decoded.
+        """
+        with self._lock, timer("decode"):
+            self._left -= 1
+            try:
+                window = next(self._windows)
+                return window, *self._audio.clip(window)
+            finally:
+                if self._left == 0:
+                    self._audio.close()
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +86,21 @@ def predictions(
     """
     size = model.recipe.backbone.batch_size
 
-    def prepared(piece: _Piece) -> _Piece:
-        if piece.window is None:
-            return piece
+    def prepared(source: _Windows | _Piece) -> _Piece:
+        if isinstance(source, _Piece):
+            return source
         try:
-            value, facts = model.recipe.prepare(piece.path, timer, piece.window)
+            window, waveform, facts = source.take(timer)
+            with timer("picture"):
+                value = model.recipe.heard(resampled(waveform, window.sample_rate))
         except (UnreadableAudio, MemoryError) as error:
-            return _Piece(piece.file, piece.path, reason=str(error) or f"{piece.path}: too long for this memory")
-        done = _Piece(piece.file, piece.path, piece.window, facts, value)
+            reason = str(error) or f"{source.path}: too long for this memory"
+            return _Piece(source.file, source.path, reason=reason)
+        done = _Piece(source.file, source.path, window, facts, value)
         return _classified([done], model, timer)[0] if size == 1 else done
 
     cut = in_order(lambda one: _cut(*one, cutting), enumerate(files), workers)
-    pieces = in_order(prepared, (piece for found in cut for piece in found), workers)
+    pieces = in_order(prepared, (source for found in cut for source in found), workers)
     if size > 1:
         pieces = (piece for batch in _batches(pieces, size) for piece in _classified(batch, model, timer))
     for _, found in groupby(pieces, key=lambda piece: piece.file):
@@ -84,12 +127,13 @@ def _batches(pieces: Iterator[_Piece], size: int) -> Iterator[list[_Piece]]:
         yield batch
 
 
-def _cut(number: int, path: Path, cutting: Callable[[Path], Cutting]) -> Iterator[_Piece]:
+def _cut(number: int, path: Path, cutting: Callable[[Path], Cutting]) -> Iterable[_Windows | _Piece]:
+    """The file's windows, once for each of them, or the reason that there are none."""
     try:
-        windows = cutting(path).windows(header(path).seconds)
+        windows = _Windows(number, path, cutting)
     except UnreadableAudio as error:
-        return iter([_Piece(number, path, reason=str(error))])
-    return (_Piece(number, path, window) for window in windows)
+        return [_Piece(number, path, reason=str(error))]
+    return repeat(windows, windows.count)
 
 
 def _classified(pieces: list[_Piece], model: TrainedModel, timer: Timer) -> list[_Piece]:
@@ -110,4 +154,5 @@ def _joined(pieces: list[_Piece]) -> Prediction | Failure:
             return Failure(piece.path, piece.reason)
         start, facts = piece.window.start, piece.facts
         scored.append(Scored(start, start + facts.duration, piece.value, silent=facts.peak == 0))
-    return Prediction(pieces[0].path, tuple(scored))
+    # threads may have taken windows in another order than they were asked to
+    return Prediction(pieces[0].path, tuple(sorted(scored, key=lambda one: one.start)))

@@ -225,14 +225,14 @@ def test_an_au_written_to_a_pipe_is_read_to_its_end(tmp_path, tone):
     assert decode(tmp_path / "a.au", WHOLE)[1].duration == 0.5
 
 
-def test_a_flac_written_to_a_pipe_says_what_is_missing(tmp_path, tone):
+def test_a_flac_written_to_a_pipe_is_read_to_its_end(tmp_path, tone):
     soundfile.write(tmp_path / "a.flac", tone(440, 0.5), 8000)
+    expected = decode(tmp_path / "a.flac", WHOLE)[0].samples
     content = bytearray((tmp_path / "a.flac").read_bytes())
     content[21] &= 0xF0  # the 36 bits of STREAMINFO that count samples; 0: unknown
     content[22:26] = bytes(4)
     (tmp_path / "a.flac").write_bytes(content)
-    with pytest.raises(UnreadableAudio, match=r"a\.flac: its header does not say how long it is"):
-        decode(tmp_path / "a.flac", WHOLE)
+    np.testing.assert_array_equal(decode(tmp_path / "a.flac", WHOLE)[0].samples, expected)
 
 
 def mp3_frames(content: bytes) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from toy import Toy, recipe
 
-from src.data.audio import Window
+from src.data.audio import Window, decode
 from src.head.network import FittedNetwork, Scaling
 from src.prediction.course import in_order, predictions
 from src.prediction.cutting import Cutting
@@ -42,8 +42,8 @@ def files(tmp_path, tone):
 
 
 def alone(model: TrainedModel, path: Path, start: float) -> np.ndarray:
-    value, _ = model.recipe.prepare(path, Timer(), Window(start, 1.0, None))
-    return model.classify([value])[0]
+    waveform, _ = decode(path, Window(start, 1.0, None))
+    return model.classify([model.recipe.heard(waveform)])[0]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 64])
@@ -68,24 +68,44 @@ def test_each_window_has_its_own_probabilities_in_the_order_of_the_files(files, 
         assert backbone.threads == {threading.current_thread().name}
 
 
-def test_a_window_that_cannot_be_decoded_fails_its_file_alone(files, monkeypatch):
-    from src.data.audio import UnreadableAudio
-    from src.recipe import Recipe
+def test_a_window_that_cannot_be_decoded_fails_its_file_alone(files, tone):
+    sound = tone(seconds=3.0)
+    sound[12000] = np.nan  # in the second window
+    soundfile.write(files[5], sound, 8000, subtype="FLOAT")
 
-    before = Recipe.prepare
-
-    def prepare(self, path, timer, window=None):
-        if path == files[5] and window.start == 1.0:
-            raise UnreadableAudio(f"{path}: truncated")
-        if path == files[6]:
-            raise MemoryError
-        return before(self, path, timer, window)
-
-    monkeypatch.setattr(Recipe, "prepare", prepare)
     found = list(predictions(files, model_of(Toy()), lambda _: CUTTING, workers=2, timer=Timer()))
-    failed = [one.reason for one in found if isinstance(one, Failure)]
-    assert failed[1:] == [f"{files[5]}: truncated", f"{files[6]}: too long for this memory"]
+    assert [one.path for one in found if isinstance(one, Failure)] == [files[2], files[5]]
+    assert found[5].reason.startswith(f"{files[5]}: holds samples that are not numbers")
     assert len(found) == 9
+
+
+def test_a_file_that_does_not_fit_into_memory_is_named(files):
+    class Exhausted(Toy):
+        def prepare(self, source):
+            raise MemoryError
+
+    [found] = predictions(files[:1], model_of(Exhausted()), lambda _: CUTTING, workers=2, timer=Timer())
+    assert found.reason == f"{files[0]}: too long for this memory"
+
+
+def test_a_long_file_is_read_once_whatever_seeking_in_it_costs(tmp_path, tone):
+    """Windows of an Ogg file, which is decoded from its beginning on, add up to the whole; no file stays open."""
+    sound = tone(seconds=20.0, noise=0.1)
+    soundfile.write(tmp_path / "a.ogg", sound, 8000)
+    whole, _ = decode(tmp_path / "a.ogg", Window(0.0, None, None))
+    heard = []
+
+    class Listening(Toy):
+        def prepare(self, source):
+            heard.append(source.samples)
+            return super().prepare(source)
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    model = model_of(Listening(input="waveform"))
+    [found] = predictions([tmp_path / "a.ogg"], model, lambda _: CUTTING, workers=1, timer=Timer())
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert [(w.start, w.end) for w in found.windows] == [(k, k + 1) for k in range(20)]
+    np.testing.assert_array_equal(np.concatenate(heard, axis=1), whole.samples)
 
 
 def test_silence_is_noted(tmp_path):

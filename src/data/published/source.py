@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import soundfile
-
 from src.data import manifest
+from src.data.audio import UnreadableAudio, header
 from src.data.download import Progress
 from src.data.transfer import checksum
 from src.data.writing import write_atomically
@@ -155,9 +154,9 @@ def _place(path: Path, target: Path, digest: str) -> None:
 
 def _entry(out: Path, target: Path, piece: Piece, digest: str, licence: str) -> dict[str, Any]:
     try:
-        duration = soundfile.info(target).duration
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{piece.path}: not readable as audio ({error.error_string}); get it again") from error
+        duration = header(target).seconds
+    except UnreadableAudio as error:
+        raise UserError(f"{str(error).replace(str(target), str(piece.path))}; get it again") from error
     return {
         "file": target.relative_to(out).as_posix(),
         "label": piece.label,
