@@ -156,3 +156,15 @@ def test_steady_sounds_are_compared_by_their_samples(tmp_path):
         write(tmp_path / "data" / "a" / f"{name}.wav", 0.5 * np.sin(2 * np.pi * hz * seconds))
     write(tmp_path / "data" / "b" / "440.ogg", 0.1 * np.sin(2 * np.pi * 440 * seconds))
     assert {pair.clips for pair in found(tmp_path / "data")[1]} == {("a/440.wav", "b/440.ogg")}
+
+
+@pytest.mark.parametrize(
+    ("parts", "leak"),
+    [
+        (("train", "test"), True), (("validation", "test"), True), (("train", "validation", "test"), True),
+        (("train", "validation"), False), (("test", "test"), False), (("train", "train"), False), ((), False),
+    ],
+)  # fmt: skip
+def test_a_copy_leaks_where_a_test_clip_was_seen_before_the_test(parts, leak):
+    ids = tuple("abc"[: max(len(parts), 2)])
+    assert Copies(ids, ("x",) * len(ids), parts).across_split is leak

@@ -103,3 +103,16 @@ def test_nothing_to_test_or_one_class_to_learn_from(parts):
 
 def test_without_a_split_there_are_no_probes():
     assert probe_all(measured({"x": Wanted("a"), "y": Wanted("b")}), []) == ()
+
+
+def test_probes_learn_from_training_clips_alone():
+    """Loudness tells the classes in training, and the other way round among the test clips: every answer is wrong."""
+    clips, parts = [], []
+    for i in range(60):
+        part: Part = "test" if i % 3 == 0 else "train"
+        label = "ab"[i % 2]
+        loud = (label == "a") == (part == "train")
+        clips.append(Wanted(label, rms=0.2 if loud else 0.02, peak=0.5 if loud else 0.05))
+        parts.append(part)
+    probes = {p.name: p for p in probe_all(measured({f"{i:03}": c for i, c in enumerate(clips)}), parts)}
+    assert (probes["loudness"].correct, probes["loudness"].clips) == (0, 20)

@@ -274,3 +274,47 @@ def test_other_heads_with_layers_are_tuned_too(bench, tones, head):
     assert one.keys() == other.keys()
     assert not np.array_equal(one["weight.0"], other["weight.0"])
     np.testing.assert_array_equal(one["mean"], other["mean"])
+
+
+def test_pictures_are_kept_apart_by_condition_and_by_everything_else_that_changes_them(bench, tones):
+    def folder(*words):
+        recipe = bench.configured(*tones, *words).recipe
+        return Pictures.of(bench.folder / "cache", recipe, recipe.backbone).folder
+
+    changes = [
+        ["preprocess=normalized"], ["preprocess=augmented"], ["spectrogram.reference=full_scale"],
+        ["dataset.mono=left"], ["dataset.start=0.1"], ["dataset.duration=0.2"], ["backbone.size=48"],
+    ]  # fmt: skip
+    folders = [folder("preprocess=unprocessed"), *(folder("preprocess=unprocessed", *words) for words in changes)]
+    assert len(set(folders)) == len(folders)
+
+
+def test_each_seed_has_batches_of_its_own(bench, tones):
+    """One step from the same network and the same head differs by the batch alone."""
+    one, other = (
+        bench.run(*tones, "head=logistic", *TUNED, "transfer.steps=1", f"seed={seed}", "transfer.batch_size=4")
+        for seed in (0, 1)
+    )
+    states = [network_of(bench.store(), outcome) for outcome in (one, other)]
+    assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_the_curve_is_drawn_on_validation_clips(bench, write_clips, tone):
+    """Training and validation clips of a class share a tone, its test clips have the other class's."""
+    root = bench.folder / "turned"
+    write_clips(root, ["a", "b"], 20, seconds=0.4, rate=RATE)
+    words = ["dataset=folder", f"dataset.root='{root}'", *NETWORK, *PICTURE, "split=stratified", "trainer.max_steps=200"]
+    store, first = bench.store(), bench.run(*words)
+    rows = csv.DictReader(io.StringIO(store.artifact(first.run_id, "predictions.csv").decode()))
+    for row in rows:
+        hertz = {"a": 300, "b": 1200}[row["label"]]
+        if row["part"] == "test":
+            hertz = {300: 1200, 1200: 300}[hertz]
+        number = int(Path(row["clip"]).stem)
+        soundfile.write(root / row["clip"], tone(hertz * (1 + number / 1000), 0.4, RATE), RATE)
+    still = ["transfer.learning_rate=1e-9", "transfer.head_learning_rate=1e-9"]  # stays as the frozen one was
+    tuned = bench.run(*words, "transfer=finetune", "transfer.steps=4", "transfer.validate_every=1", *still)
+    curve = store.client.get_metric_history(tuned.run_id, "validation/accuracy")
+    assert tuned.accuracy == 0.0
+    assert [point.value for point in curve] == [1.0] * len(curve)
+    assert len(curve) >= 4
