@@ -351,3 +351,19 @@ def _mount(*words: str) -> None:
     done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.fail(f"mount {' '.join(words)}: {done.stderr.strip()}; it takes root (in a container: CAP_SYS_ADMIN)")
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every matplotlib figure that is saved from now on, to read back what it shows."""
+    from matplotlib.figure import Figure
+
+    saved: list[Any] = []
+    save = Figure.savefig
+
+    def record(figure: Any, *args: Any, **kwargs: Any) -> Any:
+        saved.append(figure)
+        return save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", record)
+    return saved

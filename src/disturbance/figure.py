@@ -24,12 +24,12 @@ def draw(points: Sequence[Point], chance: float, title: str) -> bytes:
     columns = min(_COLUMNS, len(kinds))
     rows = -(-len(kinds) // columns)
     figure = canvas(0.6 + 2.9 * columns, 0.7 + 2.3 * rows)
-    every = figure.subplots(rows, columns, sharey=True, squeeze=False).flat
+    every = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
     for axes, name in zip(every, kinds, strict=False):
         _curve(axes, KINDS[name], _of(KINDS[name], points), points[0].accuracy, chance)
-    for axes in list(every)[len(kinds) :]:
+    for axes in every[len(kinds) :]:
         axes.set_visible(False)
-    for axes in list(every)[::columns]:
+    for axes in every[::columns]:
         axes.set_ylabel("accuracy, %", fontsize=9)
     figure.suptitle(title, fontsize=9.5, color=INK, x=0.01, ha="left")
     return png(figure)

@@ -6,7 +6,7 @@ import io
 import pytest
 from PIL import Image
 
-from src.disturbance.curves import Disturbed
+from src.disturbance.curves import Disturbed, Point
 from src.disturbance.figure import draw
 from src.disturbance.waves import Disturbance
 from src.disturbing import robustness, wanted
@@ -162,8 +162,6 @@ def test_what_is_shipped_can_be_measured(asked):
 
 
 def test_a_figure_of_few_and_of_many_curves():
-    from src.disturbance.curves import Point
-
     def of(*kinds):
         points = [Point(None, 8, 10, 0.8)]
         points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5) for kind in kinds for value in (0.5, 0.9)]
@@ -180,3 +178,28 @@ def test_a_disturbed_recipe_has_a_key_of_its_own(bench, birds):
     disturbed = Disturbed(recipe.drawing, recipe.backbone, Disturbance("level", -6.0, 0))
     assert {key: value for key, value in disturbed.key().items() if key != "disturbance"} == recipe.key()
     assert disturbed.key() != recipe.key()
+
+
+def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figures):
+    points = [Point(None, 90, 100, 0.9)]
+    points += [Point(Disturbance("noise", value, 0), right, 100, right / 100) for value, right in ((10.0, 40), (20.0, 70))]
+    draw(points, 0.3, "title")
+    axes = next(axes for axes in figures[0].axes if axes.collections)
+    assert axes.get_ylabel() == "accuracy, %"
+    values, accuracy = axes.lines[-1].get_data()
+    assert (list(values), list(accuracy)) == ([10.0, 20.0], pytest.approx([40.0, 70.0]))
+    band = axes.collections[0].get_paths()[0].vertices
+    for value, point in zip((10.0, 20.0), points[1:], strict=True):
+        reached = band[band[:, 0] == value, 1]
+        assert reached.min() == pytest.approx(100 * point.interval.low)
+        assert reached.max() == pytest.approx(100 * point.interval.high)
+        assert reached.min() < 100 * point.accuracy < reached.max()
+
+
+def test_each_row_of_curves_has_its_axis_named_and_no_empty_axes_are_shown(figures):
+    kinds = ("level", "noise", "mp3", "lowpass", "speed")
+    points = [Point(None, 8, 10, 0.8)]
+    points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5) for kind in kinds for value in (0.5, 0.9)]
+    draw(points, 0.3, "title")
+    shown = [axes for axes in figures[0].axes if axes.get_visible()]
+    assert [axes.get_ylabel() for axes in shown] == ["accuracy, %", "", "", "accuracy, %", ""]

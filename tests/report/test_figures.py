@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from src.data.clip import Clip
@@ -11,6 +12,7 @@ from src.errors import UserError
 from src.report import bars, pictures
 from src.report.asked import Typed
 from src.report.canvas import DPI, canvas, draw_spectrogram
+from src.report.confusion import draw_confusion
 from src.report.studio import Studio
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.mel import Mel
@@ -131,3 +133,51 @@ def test_figures_4_and_5_tell_what_is_missing(shelf, cells):
     report = bars.bars(shelf.desk(wanted), "figure5", "normalized")
     assert opened(report).shape == (4.4 * DPI, 10.5 * DPI)
     assert len(report.missing) == 2 and report.title == "Figure 5: accuracy on normalized clips"
+
+
+def test_true_classes_go_down_and_predicted_ones_across(figures, tmp_path):
+    """Of three a, two are called b; of four b, none is called a: the cell (row a, column b) is the one with mistakes."""
+    draw_confusion(np.array([[1, 2], [0, 4]]), ["a", "b"], tmp_path / "confusion.png")
+    (axes,) = figures[0].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "1", (1, 0): "2", (1, 1): "4"}
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), [[1 / 3, 2 / 3], [0, 1]])
+    bottom, top = axes.get_ylim()
+    assert bottom > top, "the first class is on top"
+
+
+def test_figure_1_has_time_across_and_amplitude_up(figures, studio, tmp_path):
+    """Half a second of silence, then a tone of amplitude a quarter."""
+    wave = np.concatenate([np.zeros(4000), 0.25 * np.sin(2 * np.pi * 440 * np.arange(4000) / 8000)])
+    for label in ("a", "b"):
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        soundfile.write(tmp_path / "mine" / label / "0.wav", wave, 8000)
+    pictures.figure1(studio("dataset=folder", f"dataset.root='{tmp_path / 'mine'}'"))
+    (axes,) = figures[0].axes
+    assert axes.get_xlabel().startswith("seconds") and axes.get_ylabel().startswith("amplitude")
+    assert axes.get_xlim() == (0, 1)
+    seconds, amplitude = axes.collections[0].get_paths()[0].vertices.T
+    # The first half is silent, within a block of samples; the tone peaks at a quarter, within 16-bit steps.
+    assert np.abs(amplitude[seconds < 0.49]).max() == 0
+    assert np.abs(amplitude[seconds > 0.51]).max() == pytest.approx(0.25, abs=1e-3)
+    assert seconds.max() == 1
+
+
+def test_bars_name_their_datasets_in_order_and_reach_their_intervals(shelf, cells):
+    wanted = [one for e in bars.EXPERIMENTS for one in cells(e, "dataset=composer,genre", "preprocess=normalized")]
+    for cell, right in zip(wanted, (10, 20, 30, 36), strict=True):
+        shelf.add(cell, 0, np.arange(40) < right)
+    desk = shelf.desk(wanted)
+    rows = [desk.of(e) for e in bars.EXPERIMENTS]
+    axes = bars.draw(["composer", "genre"], rows).axes[0]
+    assert [label.get_text().split("\n")[0] for label in axes.get_xticklabels()] == ["composer", "genre"]
+    centres = [patch.get_x() + patch.get_width() / 2 for patch in axes.patches]
+    assert [round(centre) for centre in centres] == [0, 1, 0, 1]
+    assert centres[0] < centres[2], "the network's bar is left of the baseline's"
+    assert [patch.get_height() for patch in axes.patches] == [25.0, 50.0, 75.0, 90.0]
+    every = [row.score.interval for found in rows for row in found]
+    ends = [segment[:, 1] for lines in axes.collections for segment in lines.get_segments()]
+    for (low, high), interval in zip(ends, every, strict=True):
+        assert (low, high) == pytest.approx((100 * interval.low, 100 * interval.high))
