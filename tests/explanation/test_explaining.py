@@ -62,6 +62,11 @@ def test_a_file_is_explained_by_the_run_that_learned_it(bench, toned, explained,
     )
     np.testing.assert_array_equal(whole, soundfile.read(toned / "toned" / "01.wav", dtype="float32")[0])
     np.testing.assert_allclose(only + without, whole, atol=2.0**-22)
+    # What is kept, not what is removed: files hold float32, the summary four digits.
+    energy = [float((sound.astype(np.float64) ** 2).sum()) for sound in (only, whole)]
+    assert summary["deciding"]["share_of_sound_energy"] == pytest.approx(energy[0] / energy[1], rel=1e-3)
+    # Of two tones of one amplitude in faint noise, one decides.
+    assert 0.4 < summary["deciding"]["share_of_sound_energy"] < 0.55
     with Image.open(io.BytesIO((out / "explanation.png").read_bytes())) as picture:
         assert picture.width > 1000
     again = explained(outcome.run_id, f"audio='{out / 'without.wav'}'", "target=toned")

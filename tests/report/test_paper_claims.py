@@ -151,3 +151,40 @@ def test_the_table_of_claims(shelf, cells):
     assert "last layer: 2.0 s on average, 2.0 s at most over 4 runs" in cost["evidence"]
     assert "0.2 to 0.2 min of one core" in cost["evidence"]
     assert len(tests.rows) == 4 + 4 + 1
+
+
+@pytest.mark.parametrize(("network", "baseline", "verdicts"), [
+    (360, 200, ("supported", "contradicted", "contradicted")),
+    (200, 360, ("contradicted", "supported", "supported")),
+])  # fmt: skip
+def test_network_against_baseline_is_judged_the_right_way_round(shelf, cells, network, baseline, verdicts):
+    titles = ("ballroom", "genre", "vocalist")
+    words = (f"dataset={','.join(titles)}", "preprocess=normalized")
+    wanted = [*cells("table2_network", *words), *cells("table2_baseline", *words)]
+    for one in wanted:
+        shelf.add(one, 0, np.arange(400) < (network if one.experiment == "table2_network" else baseline))
+    found = {row["statement"]: row["verdict"] for row in claims(shelf.desk(wanted)).tables[0].data}
+    statements = (
+        "The network beats the baseline on normalized Ballroom",
+        "The baseline is clearly better on genre",
+        "The baseline is clearly better on vocalist",
+    )
+    assert tuple(found[statement] for statement in statements) == verdicts
+
+
+@pytest.mark.parametrize(("experiment", "statement", "better", "words"), [
+    ("augmentation", "Copies at eight levels help", "augmented", ()),
+    ("timing_timbre", "Timbre is learnt rather than timing", "instrument", ()),
+])  # fmt: skip
+def test_what_the_paper_calls_better_is_supported_where_it_is_and_contradicted_where_it_is_worse(
+    shelf, cells, experiment, statement, better, words
+):
+    wanted = [one for one in cells(experiment, *words) if one.title in ("ballroom9", "timing_timbre")]
+    verdicts = []
+    for right in (360, 200):
+        for one in wanted:
+            is_better = better in (one.label, one.condition)
+            shelf.add(one, 0, np.arange(400) < (right if is_better else 280), data=f"data-{right}")
+        table = claims(shelf.desk(wanted)).tables[0]
+        verdicts += [row["verdict"] for row in table.data if row["statement"] == statement]
+    assert verdicts == ["supported", "contradicted"]

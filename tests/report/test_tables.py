@@ -68,6 +68,8 @@ def test_table4_is_the_rms_of_each_class(shelf, cells):
         "0.060",
         f"{values.std(ddof=1):.3f}",
     )
+    # with n instead of n - 1 it would be exactly 0.01
+    assert loudness.data[0]["sd"] == pytest.approx(0.01 * np.sqrt(20 / 19))
     assert beethoven["paper's RMS"] == "0.06" and beethoven["difference"] in ("+0.000", "−0.000")
     assert mozart["RMS"] == "0.070" and mozart["difference"] == "+0.010" and mozart["clips"] == "20"
     expected = mean_overlap(overlap_matrix([values, values + 0.01]))
