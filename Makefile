@@ -9,7 +9,7 @@ REPORTS := table1 table2 table3 table4 followup claims controls variance compare
   figure1 figure2 figure3 figure4 figure5 figure6 figure7
 DATASETS := genre,short_genre,instrument,vocalist,composer,ballroom,nsynth_family,nsynth_instrument,nsynth_organ,timing_timbre
 
-.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak check bench bench-scale ui server clean
+.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak mutants check bench bench-scale ui server clean
 
 help: ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(REPORTS\)):.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/; s/^\$$\(REPORTS\)/table1.../' | expand -t 14
@@ -44,6 +44,9 @@ test: setup ## run the tests
 
 soak: setup ## the long tests as well: kills, races, restarts
 	$(PY) -m pytest
+
+mutants: setup ## apply small wrong changes to the code, one at a time: do the tests notice? (an hour)
+	$(PY) tests/mutants.py
 
 check: setup ## lint, format and types
 	.venv/bin/ruff check .

@@ -1,9 +1,9 @@
 """Apply small wrong changes to the code, one at a time, and see whether the tests notice: `make mutants`.
 
-Each entry of `mutants.yaml` is one wrong change: the file, the text that is replaced (it occurs once), what replaces it,
-and the tests that should fail. A change that no test notices is a survivor. Known survivors carry the reason why they
-may be left (`survives:`); any other survivor is an error, and so is a known one that is caught meanwhile, so that the
-list only shrinks.
+Each entry of `mutants.yaml` is one wrong change: the file, the text that is replaced (it occurs once), what replaces
+it, and the tests that should fail. A change that no test notices is a survivor. Known survivors carry the reason why
+they may be left (`survives:`). Any other survivor is an error, and so is a known one that is caught meanwhile, so that
+the list only shrinks.
 
     python tests/mutants.py            all of them
     python tests/mutants.py head split those whose file or name holds one of the words
@@ -104,7 +104,9 @@ def _environment() -> dict[str, str]:
 
 def main() -> int:
     """Run the chosen mutants; 1 where one survives that should not, or does not where the list says so."""
-    parser = argparse.ArgumentParser(description="Apply wrong changes one at a time and run the tests that should fail.")
+    parser = argparse.ArgumentParser(
+        description="Apply wrong changes one at a time and run the tests that should fail."
+    )
     parser.add_argument("words", nargs="*", help="only mutants whose file or name holds one of these")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="copies tested side by side")
     asked = parser.parse_args()

@@ -33,7 +33,9 @@ def project(tmp_path):
 
 def commit_tag(project: Path) -> str:
     program = "from src.provenance import code_tags; print(code_tags()['git_commit'])"
-    done = subprocess.run([sys.executable, "-B", "-c", program], cwd=project, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program], cwd=project, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

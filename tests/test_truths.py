@@ -1,8 +1,8 @@
 """Made-up datasets whose accuracy is known beforehand, through the command.
 
-Each clip is a sum of steady tones, each tone lights a row of the mel picture, and `backbone=pixels` hands the rows to the
-head: what a head may know, and what a leak would tell it, is a matter of which tones a clip holds. The expected accuracy
-of each dataset is worked out beside it.
+Each clip is a sum of steady tones, each tone lights a row of the mel spectrogram, and `backbone=pixels` passes the rows
+to the head. What a head may know, and what a leak would tell it, is a matter of which tones a clip holds. The expected
+accuracy of each dataset is worked out beside it.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import safetensors.numpy
 import soundfile
 
 RATE = 8000

@@ -182,7 +182,9 @@ def test_a_disturbed_recipe_has_a_key_of_its_own(bench, birds):
 
 def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figures):
     points = [Point(None, 90, 100, 0.9)]
-    points += [Point(Disturbance("noise", value, 0), right, 100, right / 100) for value, right in ((10.0, 40), (20.0, 70))]
+    points += [
+        Point(Disturbance("noise", value, 0), right, 100, right / 100) for value, right in ((10.0, 40), (20.0, 70))
+    ]
     draw(points, 0.3, "title")
     axes = next(axes for axes in figures[0].axes if axes.collections)
     assert axes.get_ylabel() == "accuracy, %"

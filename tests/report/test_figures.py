@@ -136,7 +136,7 @@ def test_figures_4_and_5_tell_what_is_missing(shelf, cells):
 
 
 def test_true_classes_go_down_and_predicted_ones_across(figures, tmp_path):
-    """Of three a, two are called b; of four b, none is called a: the cell (row a, column b) is the one with mistakes."""
+    """Two of three a are called b and none of four b is called a: mistakes are in row a, column b."""
     draw_confusion(np.array([[1, 2], [0, 4]]), ["a", "b"], tmp_path / "confusion.png")
     (axes,) = figures[0].axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")

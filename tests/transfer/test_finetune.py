@@ -303,7 +303,14 @@ def test_the_curve_is_drawn_on_validation_clips(bench, write_clips, tone):
     """Training and validation clips of a class share a tone, its test clips have the other class's."""
     root = bench.folder / "turned"
     write_clips(root, ["a", "b"], 20, seconds=0.4, rate=RATE)
-    words = ["dataset=folder", f"dataset.root='{root}'", *NETWORK, *PICTURE, "split=stratified", "trainer.max_steps=200"]
+    words = [
+        "dataset=folder",
+        f"dataset.root='{root}'",
+        *NETWORK,
+        *PICTURE,
+        "split=stratified",
+        "trainer.max_steps=200",
+    ]
     store, first = bench.store(), bench.run(*words)
     rows = csv.DictReader(io.StringIO(store.artifact(first.run_id, "predictions.csv").decode()))
     for row in rows:
