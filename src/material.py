@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from jaxtyping import Int64
 from src.contents import Contents, read_contents
 from src.data import dataset as datasets
 from src.data import sources
-from src.data.clip import Dataset
+from src.data.audio import UnreadableAudio, Window, decode, header
+from src.data.clip import Clip, Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
@@ -21,7 +23,8 @@ from src.head import Examples
 from src.recipe import Recipe
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str], Callable[[int, int], None] | None]
+Told = Callable[[int, int], None] | None
+Progress = Callable[[str], Told]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +99,17 @@ def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split
     Raises:
         UserError: no usable data; every unusable file is named, unless `dataset.on_error=skip`.
     """
+    if settings.on_error == "fail":
+        _refuse(contents.dataset, _unusable(contents, recipe.window, place, settings.title))
     told = place.progress(f"{settings.title}: features")
     extraction = extract(contents, recipe, cache=place.cache, workers=place.workers, progress=told)
-    _refuse_failures(contents.dataset, extraction, settings)
+    if settings.on_error == "fail":
+        _refuse(contents.dataset, extraction.failed)
+    if not extraction.clips:
+        root = printable(contents.dataset.root)
+        raise UserError(
+            f"{contents.dataset.name}: none of the {len(contents.dataset.clips)} files in {root} can be used"
+        )
     dataset, extraction = _labelled(settings, contents.dataset, extraction)
     parts = split.parts(dataset)
     position = {label: i for i, label in enumerate(dataset.classes)}
@@ -108,17 +119,50 @@ def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split
     return Material(dataset, extraction, parts, labels, notes)
 
 
-def _refuse_failures(dataset: Dataset, extraction: Extraction, settings: DatasetSettings) -> None:
-    failed = extraction.failed
-    if failed and settings.on_error == "fail":
+def _unusable(contents: Contents, window: Window, place: Place, title: str) -> dict[str, str]:
+    """Messages by clip id for the files that cannot be used, before features are computed, which may take hours.
+
+    Headers are cheap to read, so that all are looked at; only where one of them is not usable the other files are
+    decoded, so that all unusable files are named at once. Nothing is read of files that were decoded before.
+    """
+    index = contents.index
+    clips = [
+        clip
+        for clip in contents.dataset.clips
+        if clip.id in contents.digests and index.facts(contents.digests[clip.id], window) is None
+    ]
+
+    def failures(look: Callable[[Path], object], looked_at: Sequence[Clip], told: Told) -> dict[str, str]:
+        def reason(clip: Clip) -> str:
+            try:
+                look(clip.path)
+            except UnreadableAudio as error:
+                return str(error)
+            return ""
+
+        found = {}
+        with ThreadPoolExecutor(place.workers) as pool:
+            for done, (clip, text) in enumerate(zip(looked_at, pool.map(reason, looked_at), strict=True), start=1):
+                if text:
+                    found[clip.id] = text
+                if told is not None:
+                    told(done, len(looked_at))
+        return found
+
+    failed = contents.failed | failures(header, clips, None)
+    if failed:
+        rest = [clip for clip in clips if clip.id not in failed]
+        failed |= failures(lambda path: decode(path, window), rest, place.progress(f"{title}: unusable files"))
+    return {clip.id: failed[clip.id] for clip in contents.dataset.clips if clip.id in failed}
+
+
+def _refuse(dataset: Dataset, failed: Mapping[str, str]) -> None:
+    """Raise one error that names every file in `failed`, if there is any."""
+    if failed:
         listed = "\n  ".join(failed.values())
         raise UserError(
             f"{dataset.name}: {len(failed)} of {len(dataset.clips)} files cannot be used:\n  {listed}\n"
             "Mend or remove them, or leave them out with dataset.on_error=skip"
-        )
-    if not extraction.clips:
-        raise UserError(
-            f"{dataset.name}: none of the {len(dataset.clips)} files in {printable(dataset.root)} can be used"
         )
 
 

@@ -83,6 +83,14 @@ def test_all_unusable_files_are_in_one_error(make, birds):
     assert "Mend or remove them, or leave them out with dataset.on_error=skip" in message
 
 
+def test_an_unusable_file_is_named_before_any_feature_is_computed(make, birds):
+    (birds / "owl/00.wav").write_bytes((birds / "owl/00.wav").read_bytes()[:-99])
+    with pytest.raises(UserError, match=r"birds: 1 of 40 files cannot be used:\n.*owl/00\.wav: truncated"):
+        make(birds)
+    found = make(birds, on_error="skip")
+    assert found.extraction.computed == len(found.dataset.clips) == 39  # nothing was there yet
+
+
 def test_what_is_no_regular_file_is_named_and_not_waited_for(make, birds):
     os.mkfifo(birds / "owl" / "pipe.wav")
     (birds / "wren" / "zero.wav").symlink_to("/dev/zero")
@@ -139,10 +147,9 @@ def test_skipping_leaves_them_out_and_records_them(make, birds, caplog):
     with caplog.at_level(logging.WARNING):
         found = make(birds, on_error="skip")
     assert len(found.dataset.clips) == len(found.labels) == len(found.extraction.features) == 38
-    assert found.notes["unusable"] == [
-        f"{birds}/owl/00.wav: an empty file",
-        f"{birds}/wren/03.wav: not readable as audio (Format not recognised.)",
-    ]
+    empty, text = found.notes["unusable"]
+    assert empty == f"{birds}/owl/00.wav: an empty file"
+    assert text.startswith(f"{birds}/wren/03.wav: not readable as audio")
     assert found.counts()["clips/unusable"] == 2
     assert "birds: 2 left out" in caplog.text
 

@@ -6,7 +6,7 @@ from src.data.audio import Window
 from src.errors import UserError
 from src.trained.card import Card
 
-# A lossy file's header may count what its decoder drops.
+# The same recording by another encoder may be longer: what it put in front is not always said.
 _SLACK = 0.1
 _ROUNDING = 1e-6
 
