@@ -21,6 +21,7 @@ from src.prediction.cutting import Cutting
 from src.prediction.scored import Failure
 from src.prediction.writing import Writer, writer
 from src.recipe import Timer
+from src.render_stats import CONSEQUENCES
 from src.trained.model import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,8 @@ def _write(
     tell: Callable[[int, int], None],
 ) -> int:
     """Rows of each file as they come; the number of files that could not be used."""
-    failed, silent, windows, begun = 0, [], 0, time.perf_counter()
+    failed, windows, begun = 0, 0, time.perf_counter()
+    warned: dict[str, list[Path]] = {kind: [] for kind in CONSEQUENCES}
     put(written.head())
     try:
         found = predictions(files, model, cutting, workers=workers, timer=Timer())
@@ -108,14 +110,17 @@ def _write(
                 failed += 1
                 log.error("%s", one.reason)
             else:
-                silent += [one.path] if one.overall.silent else []
+                for kind in one.overall.warnings:
+                    warned[kind].append(one.path)
                 windows += len(one.windows)
                 put(written.rows(one))
             tell(done, len(files))
     finally:
         put(written.foot())
-    if silent:
-        log.warning("%d files are silent, e.g. %s: their labels say nothing", len(silent), printable(silent[0]))
+    for kind, paths in warned.items():
+        if paths:
+            example = printable(paths[0])
+            log.warning("%d files are %s (e.g. %s); their labels say little", len(paths), CONSEQUENCES[kind], example)
     spent = time.perf_counter() - begun
     log.info("%d files, %d windows in %.1f s; run %s", len(files) - failed, windows, spent, model.run.run_id)
     return failed

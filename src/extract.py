@@ -18,6 +18,7 @@ from src.errors import printable
 from src.features import FeatureCache, Row
 from src.preparing import Prepared, killed_told
 from src.recipe import Recipe, Timer
+from src.render_stats import ROW, RenderStats
 from src.sharing import Pieces
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Extraction:
     """Features of a dataset's usable clips.
 
     Attributes:
-        clips: the usable ones, in the dataset's order. features: one row each. digests, facts: of each.
+        clips: the usable ones, in the dataset's order. features: one row each. digests, facts, rendered: of each.
         failed: message for each unusable clip. computed: how many were not in the cache. seconds: per stage.
     """
 
@@ -40,6 +41,7 @@ class Extraction:
     features: Float32[np.ndarray, "clips features"]
     digests: list[str]
     facts: list[Facts]
+    rendered: list[RenderStats]
     failed: dict[str, str]
     computed: int
     seconds: dict[str, float] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Extraction:
             features=self.features[list(positions)],
             digests=[self.digests[i] for i in positions],
             facts=[self.facts[i] for i in positions],
+            rendered=[self.rendered[i] for i in positions],
         )
 
 
@@ -78,9 +81,10 @@ def extract(
     used = [digests[clip.id] for clip in clips]
     return Extraction(
         clips=clips,
-        features=np.stack([rows[digest] for digest in used]) if used else np.zeros((0, 0), np.float32),
+        features=np.stack([rows[digest][:-ROW] for digest in used]) if used else np.zeros((0, 0), np.float32),
         digests=used,
         facts=[job.facts(digest) for digest in used],
+        rendered=[RenderStats.from_row(rows[digest][-ROW:]) for digest in used],
         failed={clip.id: job.failed[clip.id] for clip in dataset.clips if clip.id in job.failed},
         computed=job.computed,
         seconds=dict(job.timer.seconds),
@@ -152,13 +156,18 @@ class _Job:
         dataset: str,
         tell: Callable[[], None],
     ) -> None:
-        """Keep features by digest in `rows` and, a batch at a time, in the cache, even when interrupted."""
+        """Keep features by digest in `rows` and, a batch at a time, in the cache, even when interrupted.
+
+        What was drawn of a clip is kept with its features, so that a later run knows as much of it as this one.
+        """
         waiting: dict[str, Row] = {}
         written = time.monotonic()
         try:
             for prepared, row in clips:
-                if row is not None and self._record(prepared):
-                    rows[prepared.digest] = waiting[prepared.digest] = row
+                if row is not None and prepared.stats is not None and self._is_same(prepared):
+                    self.index.record(prepared.digest, self.recipe.window, prepared.stats.audio)
+                    kept = np.concatenate([row, prepared.stats.rendered.row()])
+                    rows[prepared.digest] = waiting[prepared.digest] = kept
                     self.computed += 1
                 else:
                     self._fail(prepared)
@@ -170,12 +179,9 @@ class _Job:
         finally:
             self._write(waiting, pieces, dataset)
 
-    def _record(self, clip: Prepared) -> bool:
-        """Remember what was learnt of a clip; False: its file is no longer the one that was listed."""
-        if clip.facts is None or not self.index.still_holds(clip.clip.path, clip.digest):
-            return False
-        self.index.record(clip.digest, self.recipe.window, clip.facts)
-        return True
+    def _is_same(self, clip: Prepared) -> bool:
+        """Whether a clip's file is still the one that was listed."""
+        return self.index.still_holds(clip.clip.path, clip.digest)
 
     def _fail(self, clip: Prepared) -> None:
         path = clip.clip.path

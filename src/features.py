@@ -17,8 +17,8 @@ from src.data.writing import write_atomically
 
 log = logging.getLogger(__name__)
 
-FEATURE_VERSION = 1
-"""Raised by whoever changes what a picture or a feature is; older entries are then never read."""
+FEATURE_VERSION = 2
+"""Raised by whoever changes what a picture or a feature is, or what is kept with it; older entries are never read."""
 
 Row = Float32[np.ndarray, " features"]
 

@@ -21,10 +21,12 @@ from src.errors import UserError, printable
 from src.extract import Extraction, extract
 from src.head import Examples
 from src.recipe import Recipe
+from src.render_stats import CONSEQUENCES
 
 log = logging.getLogger(__name__)
 Told = Callable[[int, int], None] | None
 Progress = Callable[[str], Told]
+_COUNTED = ("unusable", "short", *CONSEQUENCES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class Material:
 
     Attributes:
         labels: position of each clip's class in `dataset.classes`.
-        notes: what a reader of the result should know: clips left out, silent or short ones, leaks.
+        notes: what a reader of the result should know: clips left out, silent, black or short ones, leaks.
     """
 
     dataset: Dataset
@@ -56,7 +58,7 @@ class Material:
         parts = Counter(self.parts)
         return {
             **{f"clips/{part}": float(parts[part]) for part in ("train", "validation", "test")},
-            **{f"clips/{kind}": float(len(self.notes[kind])) for kind in ("unusable", "silent", "short")},
+            **{f"clips/{kind.replace(' ', '_')}": float(len(self.notes[kind])) for kind in _COUNTED},
             "groups_on_both_sides": float(len(self.notes["groups on both sides"])),
         }
 
@@ -179,9 +181,10 @@ def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extractio
 
 
 def _notes(dataset: Dataset, extraction: Extraction, recipe: Recipe, parts: Sequence[Part]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"silent": [], "short": []}
-    for clip, facts in zip(dataset.clips, extraction.facts, strict=True):
-        for kind in facts.warnings(recipe.window):
+    found: dict[str, list[str]] = {kind: [] for kind in ("short", *CONSEQUENCES)}
+    for clip, facts, rendered in zip(dataset.clips, extraction.facts, extraction.rendered, strict=True):
+        short = ["short"] if "short" in facts.warnings(recipe.window) else []
+        for kind in (*short, *rendered.warnings()):
             found[kind].append(clip.id)
     tested = Counter(clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "test")
     return {
@@ -201,8 +204,8 @@ def _warn(dataset: Dataset, parts: Sequence[Part], notes: dict[str, list[str]]) 
         )
     consequences = {
         "unusable": "left out",
-        "silent": "silent: nothing to see in them",
         "short": "shorter than dataset.duration",
+        **CONSEQUENCES,
         "classes without test clips": "classes without test clips: their recall is not available",
         "groups on both sides": "groups on both sides of the split, which flatters it; split=grouped parts them",
     }

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
-from src.data.audio import Facts, UnreadableAudio
+from src.data.audio import UnreadableAudio
 from src.data.clip import Clip
 from src.errors import UserError
 from src.recipe import Recipe, Timer
+from src.render_stats import ClipStats
 
 if TYPE_CHECKING:
     from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
@@ -42,14 +43,14 @@ class Prepared:
     """A clip ready for the backbone, or why it is not.
 
     Attributes:
-        value: what the backbone's `embed` takes; None: the clip cannot be used. facts: of its sound, where it can.
+        value: what the backbone's `embed` takes; None: the clip cannot be used. stats: of the clip, where it can.
         reason: message, where it cannot. seconds: per stage.
     """
 
     digest: str
     clip: Clip
     value: np.ndarray | None
-    facts: Facts | None
+    stats: ClipStats | None
     reason: str
     seconds: dict[str, float]
 
@@ -58,10 +59,10 @@ def prepare(recipe: Recipe, digest: str, clip: Clip) -> Prepared:
     """One clip; what is wrong with its file is told, not raised."""
     timer = Timer()
     try:
-        value, facts = recipe.prepare(clip.path, timer)
+        value, stats = recipe.prepare(clip.path, timer)
     except UnreadableAudio as error:
         return Prepared(digest, clip, None, None, str(error), timer.seconds)
-    return Prepared(digest, clip, value, facts, "", timer.seconds)
+    return Prepared(digest, clip, value, stats, "", timer.seconds)
 
 
 class Share(Protocol):

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from src.backbone import Backbone
-from src.data.audio import DECODING_VERSION, Facts, Window, decode
+from src.data.audio import DECODING_VERSION, Window, decode
 from src.data.waveform import Waveform
 from src.features import FEATURE_VERSION
 from src.preprocess import Preprocess
+from src.render_stats import ClipStats, Image, RenderStats, render_stats
 from src.spectrogram import Spectrogram
 
 if TYPE_CHECKING:
@@ -33,6 +34,17 @@ class Drawing:
         """The 8-bit picture, highest band on top, before it is squashed to a network's size."""
         processed = self.preprocess(waveform)
         return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
+
+    def stats(self, waveform: Waveform, image: Image, rms: float | None) -> RenderStats:
+        """What of a waveform its image shows; `rms` before it was resampled, None: it was not."""
+        return render_stats(waveform, self.mono, self.spectrogram, image, rms)
+
+
+def input_key(drawing: Drawing) -> dict[str, Any]:
+    """What determines an image, besides the clip and its window."""
+    spectrogram = cast("DataclassInstance", drawing.spectrogram)
+    described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
+    return {"levels_dbfs": list(drawing.preprocess.levels_dbfs), "mono": drawing.mono, "spectrogram": described}
 
 
 @dataclass(frozen=True)
@@ -56,13 +68,9 @@ class Recipe:
             "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
             "backbone": self.backbone.identity,
         }
-        if self.backbone.input == "picture":
-            spectrogram = cast("DataclassInstance", self.drawing.spectrogram)
-            described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
-            key |= {"mono": self.drawing.mono, "spectrogram": described}
-        return key
+        return key if self.backbone.input == "waveform" else key | input_key(self.drawing)
 
-    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
+    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, ClipStats]:
         """One clip up to the backbone's input; every stage's seconds go to `timer`.
 
         Raises:
@@ -71,13 +79,16 @@ class Recipe:
         with timer("decode"):
             waveform, facts = decode(path, self.window)
         with timer("picture"):
-            return self.heard(waveform), facts
+            value, rendered = self.render(waveform, facts.rms)
+        return value, ClipStats(facts, rendered)
 
-    def heard(self, waveform: Waveform) -> np.ndarray:
-        """One decoded clip up to the backbone's input."""
+    def render(self, waveform: Waveform, rms: float | None = None) -> tuple[np.ndarray, RenderStats]:
+        """One decoded clip up to the backbone's input, and what of it that shows; `rms` as for `Drawing.stats`."""
         if self.backbone.input == "waveform":
-            return self.backbone.prepare(self.drawing.preprocess(waveform))
-        return self.backbone.prepare(self.drawing.picture(waveform))
+            value = self.backbone.prepare(self.drawing.preprocess(waveform))
+            return value, render_stats(waveform, "mean", None, None, rms)
+        image = self.drawing.picture(waveform)
+        return self.backbone.prepare(image), self.drawing.stats(waveform, image, rms)
 
 
 class Timer:

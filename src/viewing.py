@@ -15,6 +15,7 @@ from src.data.audio import decode
 from src.data.writing import write_asked
 from src.errors import UserError, printable
 from src.recipe import Timer
+from src.render_stats import CONSEQUENCES
 
 log = logging.getLogger(__name__)
 
@@ -31,22 +32,26 @@ def show(cfg: DictConfig) -> None:
         raise UserError("show: give picture=OUT.png, features=OUT.csv, or both")
     if picture is not None and picture.suffix.lower() != ".png":
         raise UserError(f"picture={picture}: expected a name ending in .png, since the picture is written without loss")
-    audio = Path(str(cfg.audio))
+    audio, warnings = Path(str(cfg.audio)), []
     if picture is not None:
         drawing = configure.drawing(settings)
-        waveform, _ = decode(audio, drawing.window)
+        waveform, facts = decode(audio, drawing.window)
         levels = drawing.picture(waveform)
+        warnings = drawing.stats(waveform, levels, facts.rms).warnings()
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
         write_asked(f"picture={picture}", {picture: stream.getvalue()})
         log.info("%s: %d x %d pixels", picture, levels.shape[1], levels.shape[0])
     if features is not None:
         recipe = configure.recipe(settings, Path(str(cfg.paths.tracking)) / "jobs")
-        value, _ = recipe.prepare(audio, Timer())
+        value, stats = recipe.prepare(audio, Timer())
+        warnings = stats.rendered.warnings()
         row = recipe.backbone.embed([value])[0]
         content = features_csv(printable(audio.name), recipe.backbone.feature_names, row).encode()
         write_asked(f"features={features}", {features: content})
         log.info("%s: %d features of %s (%s)", features, len(row), recipe.backbone.name, recipe.backbone.weights)
+    for kind in warnings:
+        log.warning("%s: %s", printable(audio), CONSEQUENCES[kind])
 
 
 def features_csv(name: str, names: list[str], row: Float32[np.ndarray, " features"]) -> str:

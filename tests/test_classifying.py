@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -76,7 +77,7 @@ def test_another_file_begins_at_its_beginning(bench, sounds, said, tmp_path):
     assert str(own[0]["windows"][0]["probabilities"]["low"]) == stored["p_low"]
 
 
-def test_files_that_cannot_be_read_are_named_and_the_others_done(bench, sounds, said, tmp_path, caplog):
+def test_files_that_cannot_be_read_are_named_and_the_others_done(bench, sounds, said, tmp_path, caplog, tone):
     bench.run(*sounds)
     folder = tmp_path / "new" / "below"
     folder.mkdir(parents=True)
@@ -85,16 +86,24 @@ def test_files_that_cannot_be_read_are_named_and_the_others_done(bench, sounds, 
     (folder / "empty.flac").touch()
     (folder / "notes.txt").write_text("no audio, and not asked for")
     soundfile.write(folder / "silent.wav", np.zeros(1600), 8000)
+    soundfile.write(folder / "opposed.wav", tone(seconds=0.2) * [1, -1], 8000, subtype="FLOAT")
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "other.m4a").write_bytes(b"x")
+    (folder / "up").symlink_to("..")
     out = tmp_path / "made" / "out.csv"
-    with pytest.raises(UserError, match="2 of 4 files could not be used; see above"):
+    with pytest.raises(UserError, match="3 of 6 files could not be used; see above"):
         said("run=best", f"audio='{folder.parent}'", f"out='{out}'")
     assert [row["file"] for row in rows(out.read_text()) if row["part"] == "file"] == [
-        str(folder / "good.wav"), str(folder / "silent.wav"),
+        str(folder / "good.wav"), str(folder / "opposed.wav"), str(folder / "silent.wav"),
     ]  # fmt: skip
     told = [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "WARNING")]
     assert sum("bad.wav: not readable as audio" in text for text in told) == 1
     assert sum("empty.flac: an empty file" in text for text in told) == 1
-    assert sum("1 files are silent" in text for text in told) == 1
+    assert sum("2 files are silent" in text for text in told) == 1
+    assert sum("1 files are lost in mono" in text and "opposed.wav" in text for text in told) == 1
+    assert sum("pipe.wav: " in text and "a FIFO" in text for text in told) == 1
+    assert sum("1 audio files" in text and "other.m4a" in text for text in told) == 1
+    assert sum("1 links" in text for text in told) == 1
 
 
 def test_a_table_for_a_person(bench, sounds, said):
@@ -109,13 +118,14 @@ def test_a_table_for_a_person(bench, sounds, said):
     ("words", "told"),
     [
         (["audio=nowhere"], "audio=nowhere: no such file or folder"),
+        (["audio=/dev/null"], "audio=/dev/null: a character device"),
         (["audio='{folder}/empty'"], "no audio files in it; expected .wav"),
         (["audio='{folder}/sounds'", "output=xml"], "output=xml: expected table, csv, json"),
         (["audio='{folder}/sounds'", "window=long"], "window=long: expected seconds"),
         (["audio='{folder}/sounds'", "start=-1"], "start=-1"),
         (["audio='{folder}/sounds'", "out='{folder}/sounds'"], "sounds: cannot be written"),
     ],
-    ids=["nowhere", "empty", "format", "window", "start", "out"],
+    ids=["nowhere", "device", "empty", "format", "window", "start", "out"],
 )
 def test_mistakes_are_told(bench, sounds, said, words, told):
     bench.run(*sounds)

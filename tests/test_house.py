@@ -23,6 +23,7 @@ ORDER = (
     "spectrogram",
     "backbone",
     "features",
+    "render_stats",
     "recipe",
     "contents",
     "sharing",

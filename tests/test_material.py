@@ -50,7 +50,8 @@ def test_features_labels_and_parts_belong_together(make, birds):
         np.testing.assert_array_equal(found.examples(part).labels, found.labels[chosen])
     assert found.counts() == {
         "clips/train": 32.0, "clips/validation": 4.0, "clips/test": 4.0, "clips/unusable": 0.0, "clips/silent": 0.0,
-        "clips/short": 0.0, "groups_on_both_sides": 0.0,
+        "clips/short": 0.0, "clips/black": 0.0, "clips/lost_in_mono": 0.0, "clips/cut_off": 0.0,
+        "groups_on_both_sides": 0.0,
     }  # fmt: skip
 
 
@@ -171,6 +172,25 @@ def test_silent_and_short_clips_are_used_and_noted(make, birds, caplog):
     assert len(found.dataset.clips) == 40
     assert "1 silent" in caplog.text
     assert "1 shorter than dataset.duration" in caplog.text
+
+
+def test_clips_of_which_too_little_is_drawn_are_noted_by_a_warm_run_as_by_a_cold_one(make, birds, caplog):
+    t = np.arange(8000) / 8000
+    left = (16_000 * np.sin(2 * np.pi * 440 * t)).astype(np.int16)
+    soundfile.write(birds / "owl/00.wav", np.stack([left, -left], axis=1), 8000)
+    soundfile.write(birds / "owl/01.wav", np.full(800, -1, np.int16), 8000)  # within silence's row of the picture
+    soundfile.write(birds / "wren/03.wav", 0.5 * np.sin(2 * np.pi * 9000 * np.arange(24_000) / 24_000), 24_000)
+    expected = {"silent": ["owl/00.wav"], "lost in mono": ["owl/00.wav"], "black": ["owl/01.wav"]}
+    for wanted, settings in (({}, {}), ({"cut off": ["wren/03.wav"]}, {"sample_rate": 8000})):
+        told = []
+        for _ in range(2):
+            caplog.clear()
+            found = make(birds, **settings)
+            assert {kind: found.notes[kind] for kind in expected | wanted} == expected | wanted
+            assert all(found.counts()[f"clips/{kind.replace(' ', '_')}"] == 1 for kind in expected | wanted)
+            told.append(caplog.text)
+        assert told[0] == told[1]
+        assert all(f"birds: 1 {kind}" in told[0].replace("nearly ", "") for kind in expected | wanted)
 
 
 def test_a_window_that_files_do_not_reach_is_an_error_for_each(make, birds):

@@ -80,6 +80,18 @@ def test_the_window_and_the_channel_are_those_of_the_dataset(shown, tmp_path):
         np.testing.assert_array_equal(np.asarray(picture), WaveformPicture(121, 100, "full_scale").picture(left, 8000))
 
 
+@pytest.mark.parametrize("word", ["picture='{}/a.png'", "features='{}/a.csv'"])
+def test_a_file_of_which_nothing_is_drawn_is_told(shown, tmp_path, caplog, word):
+    left = stereo()[:, :1]
+    soundfile.write(tmp_path / "a.wav", np.concatenate([left, -left], axis=1), 22050, subtype="FLOAT")
+    shown(f"audio='{tmp_path / 'a.wav'}'", word.format(tmp_path))
+    assert "a.wav: silent" in caplog.text
+    assert "dataset.mono=left" in caplog.text
+    caplog.clear()
+    shown(f"audio='{tmp_path / 'a.wav'}'", word.format(tmp_path), "dataset.mono=left")
+    assert "a.wav: " not in "".join(record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+
 def read(path) -> tuple[list[str], list[str]]:
     header, row = list(csv.reader(path.read_text().splitlines()))
     return header, row

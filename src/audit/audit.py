@@ -13,12 +13,20 @@ from src.data.audio import Window
 from src.data.clip import Dataset
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
+from src.recipe import Drawing
 
 Progress = Callable[[int, int], None]
 
 
 def audit(
-    dataset: Dataset, window: Window, split: Split, *, cache: Path, workers: int, progress: Progress | None = None
+    dataset: Dataset,
+    window: Window,
+    split: Split,
+    drawing: Drawing | None = None,
+    *,
+    cache: Path,
+    workers: int,
+    progress: Progress | None = None,
 ) -> Report:
     """Examine a dataset as it is used: its clips, and how this split parts them.
 
@@ -26,12 +34,13 @@ def audit(
 
     Args:
         window: the clip within each file. cache: folder of all caches. workers: threads.
+        drawing: how clips are drawn; None: nothing is said of their images.
         progress: told (files decoded, files to decode).
 
     Raises:
         UserError: not one file can be used.
     """
-    measured, failed = measure(dataset, window, cache=cache, workers=workers, progress=progress)
+    measured, failed = measure(dataset, window, drawing, cache=cache, workers=workers, progress=progress)
     if not measured:
         listed = "\n  ".join(failed.values())
         raise UserError(

@@ -53,6 +53,7 @@ class ClassCensus:
         peak: largest magnitude.
         silent: clips without any sound. quiet: mean share of the time more than 60 dB below a clip's loudest moment.
         clipped: clips with more than one sample in 10000 at full scale.
+        rendered: how many clips have each warning of `RenderStats`, e.g. `black`; empty where nothing was drawn.
     """
 
     label: str
@@ -72,6 +73,7 @@ class ClassCensus:
     silent: int
     quiet: float
     clipped: int
+    rendered: dict[str, int]
 
 
 def normalized_rms(facts: Facts) -> float:
@@ -121,4 +123,5 @@ def _class(
         silent=sum(one.facts.peak == 0 for one in members),
         quiet=float(np.mean([one.fingerprint.quiet for one in members])),
         clipped=sum(one.facts.clipped > _CLIPPED for one in members),
+        rendered=dict(Counter(kind for one in members if one.rendered for kind in one.rendered.warnings())),
     )

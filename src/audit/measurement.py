@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from src.audit import fingerprint as fingerprints
 from src.audit.fingerprint import Fingerprint
 from src.contents import read_contents, unreadable
-from src.data.audio import DECODING_VERSION, Facts, UnreadableAudio, Window, decode
+from src.data.audio import DECODING_VERSION, Facts, UnreadableAudio, Window, decode, resampled
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
 from src.errors import printable
-from src.features import FeatureCache, Row
+from src.features import FEATURE_VERSION, FeatureCache, Row
+from src.recipe import Drawing, input_key
+from src.render_stats import ROW, RenderStats
 
 Progress = Callable[[int, int], None]
 _BATCH = 256
@@ -26,6 +29,7 @@ class Measured:
 
     Attributes:
         digest: SHA-256 of the file. size: of the file in bytes. facts: of the clip as recorded.
+        rendered: what of it is drawn; None where nothing was to be drawn.
     """
 
     clip: Clip
@@ -33,6 +37,7 @@ class Measured:
     size: int
     facts: Facts
     fingerprint: Fingerprint
+    rendered: RenderStats | None = None
 
     @property
     def bit_rate(self) -> float:
@@ -41,17 +46,27 @@ class Measured:
 
 
 def measure(
-    dataset: Dataset, window: Window, *, cache: Path, workers: int, progress: Progress | None
+    dataset: Dataset,
+    window: Window,
+    drawing: Drawing | None,
+    *,
+    cache: Path,
+    workers: int,
+    progress: Progress | None,
 ) -> tuple[list[Measured], dict[str, str]]:
     """Usable clips in the dataset's order, and a message for each unusable one by clip id.
 
     Args:
         window: the clip within each file; resampling is left out, a file's own rate being one of its facts.
+        drawing: how clips are drawn; None: they are not.
         cache: folder of all caches. workers: threads. progress: told (files done, files to decode).
     """
     window = replace(window, sample_rate=None)
     contents = read_contents(dataset, cache=cache, workers=workers)
-    recipe = {"fingerprint": fingerprints.VERSION, "decoding": DECODING_VERSION, "window": window.key()}
+    recipe: dict[str, Any] = {"fingerprint": fingerprints.VERSION, "decoding": DECODING_VERSION, "window": window.key()}
+    if drawing is not None:
+        recipe["drawing"] = {**input_key(drawing), "sample_rate": drawing.window.sample_rate}
+        recipe["version"] = FEATURE_VERSION
     store = FeatureCache(cache / "fingerprints", recipe)
     rows = store.read(contents.digests.values())
     paths: dict[str, Path] = {}
@@ -59,7 +74,7 @@ def measure(
         if clip.id in contents.digests:
             paths.setdefault(contents.digests[clip.id], clip.path)
     missing = {d: path for d, path in paths.items() if d not in rows or contents.index.facts(d, window) is None}
-    new, bad = _Decoding(contents.index, window, store, dataset.name).run(missing, workers, progress)
+    new, bad = _Decoding(contents.index, window, drawing, store, dataset.name).run(missing, workers, progress)
     rows |= new
     measured, failed = [], dict(contents.failed)
     for clip in dataset.clips:
@@ -70,16 +85,20 @@ def measure(
             facts = contents.index.facts(digest, window)
             if facts is None:
                 raise LookupError(f"{clip.id}: neither decoded nor known")
-            found = Fingerprint.from_row(rows[digest])
-            measured.append(Measured(clip, digest, clip.path.stat().st_size, facts, found))
+            drawn = len(rows[digest]) - ROW if drawing is not None else len(rows[digest])
+            found = Fingerprint.from_row(rows[digest][:drawn])
+            rendered = RenderStats.from_row(rows[digest][drawn:]) if drawing is not None else None
+            measured.append(Measured(clip, digest, clip.path.stat().st_size, facts, found, rendered))
     return measured, failed
 
 
 class _Decoding:
     """Decoding under way; what it found is kept even when interrupted."""
 
-    def __init__(self, index: AudioIndex, window: Window, store: FeatureCache, dataset: str) -> None:
-        self.index, self.window, self.store, self.dataset = index, window, store, dataset
+    def __init__(
+        self, index: AudioIndex, window: Window, drawing: Drawing | None, store: FeatureCache, dataset: str
+    ) -> None:
+        self.index, self.window, self.drawing, self.store, self.dataset = index, window, drawing, store, dataset
 
     def run(
         self, paths: Mapping[str, Path], workers: int, progress: Progress | None
@@ -108,12 +127,16 @@ class _Decoding:
         return rows, bad
 
     def one(self, digest: str, path: Path) -> Row:
-        """Decode and fingerprint one file; its facts are recorded."""
+        """Decode, fingerprint and draw one file; its facts are recorded."""
         waveform, facts = decode(path, self.window)
         if not self.index.still_holds(path, digest):
             raise UnreadableAudio(unreadable(path, "it changed after it was listed; run the same again"))
         self.index.record(digest, self.window, facts)
-        return fingerprints.fingerprint(waveform).row()
+        row = fingerprints.fingerprint(waveform).row()
+        if self.drawing is None:
+            return row
+        drawn = resampled(waveform, self.drawing.window.sample_rate)
+        return np.concatenate([row, self.drawing.stats(drawn, self.drawing.picture(drawn), facts.rms).row()])
 
     def keep(self, rows: Mapping[str, Row]) -> None:
         """Write rows and facts; a place that cannot be written costs time next time, nothing else."""

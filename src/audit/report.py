@@ -1,6 +1,7 @@
 """What an audit found, for people (text, figure) and programs (JSON)."""
 
 import math
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from src.audit.census import ClassCensus
 from src.audit.copies import Copies, NearCopies
 from src.audit.probes import Probe
+from src.render_stats import CONSEQUENCES
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ class Report:
     def warnings(self) -> list[str]:
         """What a reader of results on this dataset must know, a line each; empty where nothing was found."""
         labelled = sum(copies.across_classes for copies in self.recordings)
-        silent = sum(one.silent for one in self.classes)
+        rendered = sum((Counter(one.rendered) for one in self.classes), Counter())
+        silent = max(sum(one.silent for one in self.classes), rendered.pop("silent", 0))
         tested = sum(one.parts.get("test", 0) for one in self.classes)
         untested = [] if self.split_problem else [one.label for one in self.classes if "test" not in one.parts]
         found = [
             (self.split_problem is not None, f"no split: {self.split_problem}"),
             (bool(self.unreadable), f"{len(self.unreadable)} files cannot be used"),
             (silent > 0, f"{silent} clips are silent"),
+            *((True, f"{rendered[kind]} clips are {CONSEQUENCES[kind]}") for kind in CONSEQUENCES if rendered[kind]),
             (bool(untested), f"no test clips of {', '.join(untested)}: nothing can be said of them"),
             (labelled > 0, f"{labelled} recordings occur under more than one class"),
             (bool(self.leaked), f"{len(self.leaked)} of {tested} test clips have a copy outside the test part"),

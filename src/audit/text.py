@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from src.audit.census import Spread
 from src.audit.copies import Copies, NearCopies
+from src.render_stats import CONSEQUENCES
 from src.report.table import text_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def text(report: "Report") -> str:
         "Clips\n" + _clips(report),
         "Files\n" + _files(report),
         "Loudness: RMS, mean and standard deviation over clips, full scale 1\n" + _loudness(report),
+        _images(report),
         _probes(report),
         _copies(report),
         _listed("Groups on both sides of the split", report.groups_on_both_sides),
@@ -79,6 +81,14 @@ def _loudness(report: "Report") -> str:
     ]
     header = ["class", "unprocessed", "normalized", "peak, median (range)", "silent", "quiet time", "clipped"]
     return text_table(header, rows)
+
+
+def _images(report: "Report") -> str:
+    kinds = [kind for kind in CONSEQUENCES if any(kind in one.rendered for one in report.classes)]
+    if not kinds:
+        return ""
+    rows = [[one.label, *(str(one.rendered.get(kind, 0)) for kind in kinds)] for one in report.classes]
+    return "Images: clips of which too little is drawn\n" + text_table(["class", *kinds], rows)
 
 
 def _probes(report: "Report") -> str:

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Int64
 
 from src.contents import Contents
-from src.data.audio import Facts, decode
+from src.data.audio import decode
 from src.disturbance.waves import Disturbance
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.intervals import Interval, wilson
 from src.extract import extract
 from src.recipe import Recipe, Timer
+from src.render_stats import ClipStats
 from src.trained.model import TrainedModel
 
 Progress = Callable[[int, int], None]
@@ -31,14 +32,15 @@ class Disturbed(Recipe):
         """The recipe's own, and the disturbance."""
         return {**super().key(), "disturbance": self.disturbance.key()}
 
-    def prepare(self, path: Path, timer: Timer) -> tuple[np.ndarray, Facts]:
-        """As `Recipe.prepare`; the facts are those of the recording as it is."""
+    def prepare(self, path: Path, timer: Timer) -> tuple[np.ndarray, ClipStats]:
+        """As `Recipe.prepare`; the stats of the audio are those of the recording as it is."""
         with timer("decode"):
             waveform, facts = decode(path, self.window)
         with timer("disturb"):
             waveform = self.disturbance(waveform)
         with timer("picture"):
-            return self.heard(waveform), facts
+            value, rendered = self.render(waveform)
+        return value, ClipStats(facts, rendered)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from src.data.waveform import Waveform
 from src.prediction.cutting import Cutting
 from src.prediction.scored import Failure, Prediction, Scored
 from src.recipe import Timer
+from src.render_stats import ClipStats
 from src.trained.model import TrainedModel
 
 T = TypeVar("T")
@@ -71,7 +72,7 @@ class _Piece:
     file: int
     path: Path
     window: Window | None = None
-    facts: Facts | None = None
+    stats: ClipStats | None = None
     value: np.ndarray | None = None
     reason: str = ""
 
@@ -92,11 +93,11 @@ def predictions(
         try:
             window, waveform, facts = source.take(timer)
             with timer("picture"):
-                value = model.recipe.heard(resampled(waveform, window.sample_rate))
+                value, rendered = model.recipe.render(resampled(waveform, window.sample_rate), facts.rms)
         except (UnreadableAudio, MemoryError) as error:
             reason = str(error) or f"{source.path}: too long for this memory"
             return _Piece(source.file, source.path, reason=reason)
-        done = _Piece(source.file, source.path, window, facts, value)
+        done = _Piece(source.file, source.path, window, ClipStats(facts, rendered), value)
         return _classified([done], model, timer)[0] if size == 1 else done
 
     cut = in_order(lambda one: _cut(*one, cutting), enumerate(files), workers)
@@ -142,7 +143,7 @@ def _classified(pieces: list[_Piece], model: TrainedModel, timer: Timer) -> list
     with timer("model"):
         rows = iter(model.classify(inputs))
     return [
-        piece if piece.value is None else _Piece(piece.file, piece.path, piece.window, piece.facts, next(rows))
+        piece if piece.value is None else _Piece(piece.file, piece.path, piece.window, piece.stats, next(rows))
         for piece in pieces
     ]
 
@@ -150,9 +151,10 @@ def _classified(pieces: list[_Piece], model: TrainedModel, timer: Timer) -> list
 def _joined(pieces: list[_Piece]) -> Prediction | Failure:
     scored = []
     for piece in pieces:
-        if piece.window is None or piece.facts is None or piece.value is None:
+        if piece.window is None or piece.stats is None or piece.value is None:
             return Failure(piece.path, piece.reason)
-        start, facts = piece.window.start, piece.facts
-        scored.append(Scored(start, start + facts.duration, piece.value, silent=facts.peak == 0))
+        start, stats = piece.window.start, piece.stats
+        warnings = tuple(stats.rendered.warnings())
+        scored.append(Scored(start, start + stats.audio.duration, piece.value, warnings))
     # threads may have taken windows in another order than they were asked to
     return Prediction(pieces[0].path, tuple(sorted(scored, key=lambda one: one.start)))

@@ -12,13 +12,13 @@ class Scored:
     """One window.
 
     Attributes:
-        start, end: in seconds of the file. silent: whether there is nothing but silence in it.
+        start, end: in seconds of the file. warnings: as `RenderStats.warnings` has them, e.g. `silent`.
     """
 
     start: float
     end: float
     probabilities: Float32[np.ndarray, " classes"]
-    silent: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,8 @@ class Prediction:
             return self.windows[0]
         rows = np.stack([one.probabilities for one in self.windows])
         mean: np.ndarray = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-        silent = all(one.silent for one in self.windows)
-        return Scored(self.windows[0].start, self.windows[-1].end, mean, silent)
+        warnings = tuple(kind for kind in self.windows[0].warnings if all(kind in one.warnings for one in self.windows))
+        return Scored(self.windows[0].start, self.windows[-1].end, mean, warnings)
 
 
 @dataclass(frozen=True)

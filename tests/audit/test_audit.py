@@ -12,6 +12,9 @@ from src.audit import Report, audit, measurement, probes
 from src.data.audio import Window
 from src.data.split import Split, hash_part
 from src.errors import UserError
+from src.preprocess import Preprocess
+from src.recipe import Drawing
+from src.spectrogram.asperes import Asperes
 
 WHOLE = Window(0.0, None, None)
 STRATIFIED = Split("stratified", 0, 10, 0)
@@ -209,3 +212,27 @@ def test_the_picture_of_many_classes_shows_the_quietest_and_the_loudest(tmp_path
     report = audited(scattered(tmp_path / "data"))
     replace(report, classes=report.classes * 1000).draw(tmp_path / "picture.png")
     assert imread(tmp_path / "picture.png").shape[0] <= 3000
+
+
+def test_clips_of_which_too_little_is_drawn(tmp_path):
+    root = scattered(tmp_path / "data")
+    t = np.arange(96_000) / 96_000
+    high, low = 0.5 * np.sin(2 * np.pi * 40_000 * t), note(200, 9)
+    for i in range(2):
+        write(root / "high" / f"bat{i}.wav", high * (1 - 0.1 * i), 96_000)
+    write(root / "low" / "opposed.wav", np.stack([low, -low], axis=1), subtype="FLOAT")
+    picture = Asperes(20.0, 20000.0, 12, 100, "full_scale", 0.1)
+    drawing = Drawing(WHOLE, "mean", Preprocess("normalized", [0.0]), picture)
+    for _ in range(2):  # decoded, then from the cache
+        report = audited(root, drawing=drawing)
+        assert [one.rendered for one in report.classes] == [
+            {"black": 2, "cut off": 2}, {"silent": 1, "lost in mono": 1},
+        ]  # fmt: skip
+        found = report.warnings()
+        assert "1 clips are silent" in found
+        for start in ("2 clips are nearly black", "2 clips are cut off", "1 clips are lost in mono"):
+            assert any(line.startswith(start) for line in found)
+        assert "class  silent  black  lost in mono  cut off" in report.to_text()
+    other = audited(root, drawing=replace(drawing, mono="left"))
+    assert [one.rendered for one in other.classes] == [{"black": 2, "cut off": 2}, {}]
+    assert [one.rendered for one in audited(root).classes] == [{}, {}]

@@ -43,7 +43,7 @@ def files(tmp_path, tone):
 
 def alone(model: TrainedModel, path: Path, start: float) -> np.ndarray:
     waveform, _ = decode(path, Window(start, 1.0, None))
-    return model.classify([model.recipe.heard(waveform)])[0]
+    return model.classify([model.recipe.render(waveform)[0]])[0]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 64])
@@ -111,8 +111,8 @@ def test_a_long_file_is_read_once_whatever_seeking_in_it_costs(tmp_path, tone):
 def test_silence_is_noted(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(16000), 8000)
     [found] = predictions([tmp_path / "a.wav"], model_of(Toy()), lambda _: CUTTING, workers=1, timer=Timer())
-    assert [one.silent for one in found.windows] == [True, True]
-    assert found.overall.silent
+    assert [one.warnings for one in found.windows] == [("silent",), ("silent",)]
+    assert found.overall.warnings == ("silent",)
 
 
 def test_no_more_are_begun_than_needed():
