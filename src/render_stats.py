@@ -114,7 +114,7 @@ def render_stats(
         return RenderStats(
             silent=float(not drawn.any()),
             contrast=contrast,
-            mono=_power(drawn) / common if common > 0 else 1.0,
+            mono=_power(drawn) / common if common > 0 and len(waveform.samples) > 1 else 1.0,
             lost=1 - kept,
         )
 
@@ -142,13 +142,13 @@ def share_above(signal: Float32[np.ndarray, " samples"], sample_rate: int, hz: f
     """Share of a signal's energy, its mean left out, above a frequency; 0 where a bound shows that it is below half."""
     if hz >= sample_rate / 2:
         return 0.0
-    centred = signal - signal.mean()
-    energy = float(np.dot(centred, centred))
+    mean = signal.mean()
+    energy = max(0.0, float(np.dot(signal, signal)) - len(signal) * float(mean) ** 2)
     # Differences between neighbours multiply the energy at f by 4 sin^2(pi f / rate), which grows up to Nyquist.
-    steps = np.diff(centred)
+    steps = signal[1:] - signal[:-1]
     if float(np.dot(steps, steps)) <= _LOST * 4 * math.sin(math.pi * hz / sample_rate) ** 2 * energy:
         return 0.0
-    blocks = np.append(centred, np.zeros(-len(centred) % _BLOCK, np.float32)).reshape(-1, _BLOCK)
+    blocks = np.append(signal - mean, np.zeros(-len(signal) % _BLOCK, np.float32)).reshape(-1, _BLOCK)
     spectra = scipy.fft.rfft(blocks)
     power = (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
     power[1:-1] *= 2  # for negative frequencies

@@ -132,6 +132,7 @@ def test_ordinary_sounds_have_no_warnings(tmp_path, rate, picture):
         "tone": tone(440, rate),
         "low": tone(30, rate),
         "offset": 0.3 + 0.01 * tone(1000, rate),
+        "constant": np.full(rate, 0.3),
         "falling noise": pink / abs(pink).max(),
     }
     if rate < 96_000:  # from there on more than half of a white spectrum is above 20 kHz
