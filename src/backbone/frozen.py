@@ -1,5 +1,6 @@
 """A frozen vision network at work; implements the Backbone protocol."""
 
+import logging
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,10 +17,13 @@ from src.backbone.network import Network, build
 from src.backbone.squash import scaled, squash
 from src.backbone.state import State, digest, fit
 from src.backbone.vision import Vision
-from src.backbone.weights import table_name
+from src.backbone.weights import INCEPTION, table_name
 from src.errors import UserError
 
+log = logging.getLogger(__name__)
+
 PROTOCOL = 128.0  # the retrain script's mean and deviation of pixel values, which run from 0 to 255
+NEAR_PROTOCOL = (127.5,) * 3  # the mean and deviation of networks for which the script's are meant
 
 
 class FrozenNetwork:
@@ -80,7 +84,7 @@ class FrozenNetwork:
             UserError: they belong to another network.
         """
         fresh, model = self.copy(), self._again[0].model
-        fit(fresh.module, state, fresh.card.classifiers, where="the fine-tuned network", model=model)
+        fit(fresh.module, state, where="the fine-tuned network", model=model)
         found = digest(fresh.module)
         told = f"{began_with or fresh.weights}, fine-tuned {found[:8]}"
         return FrozenNetwork(*self._again, replace(fresh, weights=told, digest=found))
@@ -128,11 +132,33 @@ class FrozenNetwork:
         """Loaded when the first clip comes: where all features are cached, none does."""
         return self._start()
 
-    def _scaling(self, wanted: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and deviation of the three channels."""
-        if wanted == "protocol" or (wanted is None and self.name == "inception_v3"):
-            return (PROTOCOL,) * 3, (PROTOCOL,) * 3
-        return self.network.card.mean, self.network.card.deviation
+    def _scaling(self, scaling: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of the three channels, which the log states.
+
+        Args:
+            scaling: of the settings. None: the protocol's for Inception's weights that were trained with about these
+                values, and timm's for all others.
+        """
+        card = self.network.card
+        meant_for_it = card.mean == card.deviation == NEAR_PROTOCOL
+        if scaling == "protocol" or (scaling is None and meant_for_it and self.name == table_name(INCEPTION.model)):
+            mean, deviation, source = (PROTOCOL,) * 3, (PROTOCOL,) * 3, "the retrain script's"
+        else:
+            mean, deviation, source = card.mean, card.deviation, f"those that timm states for {card.published.model}"
+        if scaling == "protocol" and not meant_for_it:
+            log.warning(
+                "backbone.scaling=protocol: the weights %s were trained with other pixel values (mean %s, deviation "
+                "%s); backbone.scaling=timm uses these",
+                card.published.model, _listed(card.mean), _listed(card.deviation),
+            )  # fmt: skip
+        log.info(
+            "backbone scaling: mean %s, deviation %s of pixel values, %s", _listed(mean), _listed(deviation), source
+        )
+        return mean, deviation
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in dict.fromkeys(values))
 
 
 def _feature_count(network: Network, size: int, model: str) -> int:
