@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
+from src.backbone.vision import Vision
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.errors import UserError
@@ -195,6 +196,20 @@ def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads
         weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
     """
     return _loaded(build("backbone", settle(settings, weights, decision), object), weights, threads)
+
+
+def check_backbone(settings: Mapping[str, Any], weights: Path, decision: Path) -> None:
+    """Raise what `backbone` would raise for weights that cannot be read, without building the network.
+
+    Args:
+        settings: of the backbone. weights: folder of weight files. decision: as of `backbone`.
+
+    Raises:
+        UserError: the weights are missing, damaged or another network's, or this machine lacks the engine.
+    """
+    chosen: Any = build("backbone", settle(settings, weights, decision), object)
+    if isinstance(chosen, Vision):
+        chosen.check(weights)
 
 
 def settle(settings: Mapping[str, Any], weights: Path, decision: Path) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import timm
-import torch
 from torch import nn
 
+from src.backbone.random_weights import random_network
 from src.backbone.recognition import refuse_known, refuse_other_network
 from src.backbone.state import State, digest, digest_of, fitted, read_lite0, read_safetensors, sketch
 from src.backbone.weights import INCEPTION, LITE0, RANDOM, Published, fetch, table_name
@@ -16,6 +16,7 @@ from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
+WITHOUT_ZERO_INIT = ", without zero-init"  # said of random weights that differ from timm's, see `random_network`
 IMAGENET = ("in1k", "in12k", "in21k", "in22k")  # how timm marks weights trained on ImageNet
 
 
@@ -70,10 +71,10 @@ def build(model: str, weights: str | None, seed: int, weights_dir: Path | None) 
     """
     card = look_up(model)
     if weights == RANDOM:
-        module = _random(model, seed)
-        return Network(module, card, f"random seed {seed}", digest(module))
+        module, changed = random_network(model, seed)
+        return Network(module, card, f"random seed {seed}{WITHOUT_ZERO_INIT if changed else ''}", digest(module))
     origin, state = _weights(card, model, weights, weights_dir)
-    module = _random(model, 0)
+    module, _ = random_network(model, 0)
     module.load_state_dict(state, strict=False)  # some files lack training counters
     found = digest(module)
     return Network(module, card, f"{origin} {found[:8]}", found)
@@ -155,11 +156,3 @@ def look_up(model: str) -> Card:
         mean=tuple(255 * float(value) for value in found.mean),
         deviation=tuple(255 * float(value) for value in found.std),
     )
-
-
-def _random(model: str, seed: int) -> nn.Module:
-    """The architecture with random weights, frozen; leaves the ambient generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module: nn.Module = timm.create_model(model, pretrained=False, num_classes=0)
-    return module.eval().requires_grad_(False)

@@ -80,3 +80,15 @@ class Vision:
         from src.backbone.frozen import FrozenNetwork  # here: torch and timm take 3 s, and settings are read often
 
         return FrozenNetwork(self, weights_dir, workers or len(os.sched_getaffinity(0)))
+
+    def check(self, weights_dir: Path | None = None) -> None:
+        """Raise what `load` would raise for the weights and the engine, in less time and without building the network.
+
+        Raises:
+            UserError: as `load`.
+        """
+        from src.backbone.engine import choose
+        from src.backbone.network import check
+
+        choose(self.engine, self.precision, self.device)
+        check(self.model, self.weights, weights_dir)
