@@ -198,16 +198,20 @@ def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads
     return _loaded(build("backbone", settle(settings, weights, decision), object), weights, threads)
 
 
-def check_backbone(settings: Mapping[str, Any], weights: Path, decision: Path) -> None:
-    """Raise what `backbone` would raise for weights that cannot be read, without building the network.
+def check_backbone(cfg: DictConfig, decision: Path) -> None:
+    """Raise what loading the backbone of a configuration would raise, without building the network.
 
     Args:
-        settings: of the backbone. weights: folder of weight files. decision: as of `backbone`.
+        decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
 
     Raises:
-        UserError: the weights are missing, damaged or another network's, or this machine lacks the engine.
+        UserError: a setting is wrong, the weights are missing, damaged or another network's, or this machine lacks the
+            engine.
     """
-    chosen: Any = build("backbone", settle(settings, weights, decision), object)
+    if OmegaConf.missing_keys(cfg.backbone):
+        return  # the job itself reports what must be given
+    weights = Path(str(cfg.paths.weights))
+    chosen: Any = build("backbone", settle(plain_group(cfg, "backbone"), weights, decision), object)
     if isinstance(chosen, Vision):
         chosen.check(weights)
 

@@ -8,12 +8,11 @@ from threading import Lock
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
 
 from src.backbone import JSON
 from src.backbone.engine import Engine, choose
-from src.backbone.network import Network, build
+from src.backbone.network import Network, build, feature_count
 from src.backbone.squash import scaled, squash
 from src.backbone.state import State, digest, fit
 from src.backbone.vision import Vision
@@ -53,7 +52,7 @@ class FrozenNetwork:
         self._size = settings.size or self.network.card.size
         self._mean, self._deviation = self._scaling(settings.scaling)
         self._antialias = settings.antialias
-        count = _feature_count(self.network, self._size, settings.model)
+        count = feature_count(self.network.module, self.network.card, self._size)
         self.feature_names = [f"{self.name}_{index:04d}" for index in range(count)]
         kind = choose(settings.engine, settings.precision, settings.device)
         self.batch_size = kind.batch_size
@@ -159,23 +158,3 @@ class FrozenNetwork:
 
 def _listed(values: tuple[float, ...]) -> str:
     return "/".join(f"{value:g}" for value in dict.fromkeys(values))
-
-
-def _feature_count(network: Network, size: int, model: str) -> int:
-    """How many pooled features the network gives, by running it once on nothing.
-
-    Raises:
-        UserError: it cannot take a picture of this size, or does not pool to one row.
-    """
-    try:
-        with torch.inference_mode():
-            shape = tuple(int(length) for length in network.module(torch.zeros(1, 3, size, size)).shape)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(
-            f"backbone.size: {model} cannot take pictures of {size} x {size} ({reason}); leave "
-            f"backbone.size at null for its own {network.card.size}"
-        ) from error
-    if len(shape) != 2:
-        raise UserError(f"backbone.model: {model} gives features of shape {shape}; expected one row, pooled")
-    return shape[1]

@@ -6,11 +6,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import timm
+import torch
 from torch import nn
 
 from src.backbone.random_weights import random_network
 from src.backbone.recognition import refuse_known, refuse_other_network
-from src.backbone.state import State, digest, digest_of, fitted, read_lite0, read_safetensors, sketch
+from src.backbone.state import State, digest, digest_of, fitted, is_ours, read_lite0, read_safetensors, sketch
 from src.backbone.weights import INCEPTION, LITE0, RANDOM, Published, fetch, table_name
 from src.errors import UserError
 
@@ -80,15 +81,45 @@ def build(model: str, weights: str | None, seed: int, weights_dir: Path | None) 
     return Network(module, card, f"{origin} {found[:8]}", found)
 
 
-def check(model: str, weights: str | None, weights_dir: Path | None) -> None:
-    """Raise what `build` would raise, without building the network.
+def check(model: str, weights: str | None, weights_dir: Path | None, size: int | None) -> None:
+    """Raise what `build` and `feature_count` would raise, without building the network.
+
+    Args:
+        size: height and width of pictures; None: the network's own.
 
     Raises:
-        UserError: as `build`.
+        UserError: as these.
     """
     card = look_up(model)
     if weights != RANDOM:
         _weights(card, model, weights, weights_dir)
+    if size is not None:
+        feature_count(sketch(model, classes=0), card, size)
+
+
+def feature_count(module: nn.Module, card: Card, size: int) -> int:
+    """How many pooled features a network gives for a picture of size x size; it is run once on an empty one.
+
+    Args:
+        module: may be on the meta device.
+
+    Raises:
+        UserError: it cannot take a picture of this size, or does not pool to one row.
+    """
+    model = card.published.model
+    try:
+        with torch.inference_mode():
+            picture = torch.zeros(1, 3, size, size, device=next(module.parameters()).device)
+            shape = tuple(int(length) for length in module(picture).shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"backbone.size: {model} cannot take pictures of {size} x {size} ({reason}); leave backbone.size at null "
+            f"for its own {card.size}"
+        ) from error
+    if len(shape) != 2:
+        raise UserError(f"backbone.model: {model} gives features of shape {shape}; expected one row, pooled")
+    return shape[1]
 
 
 def _weights(card: Card, model: str, weights: str | None, weights_dir: Path | None) -> tuple[str, State]:
@@ -105,7 +136,7 @@ def _weights(card: Card, model: str, weights: str | None, weights_dir: Path | No
         where, state = str(file), read_safetensors(file)
         outputs = next((len(state[f"{name}.weight"]) for name in card.classifiers if f"{name}.weight" in state), None)
         refuse_other_network(file, full_name, outputs, card.classes)
-        if outputs is None and table_name(model) == table_name(INCEPTION.model):
+        if outputs is None and table_name(model) == table_name(INCEPTION.model) and not is_ours(file):
             log.warning(
                 "backbone.weights: %s has no classifier, by which the weights of Inception's graph of 2015-12-05 are "
                 "recognised. If it holds these, the features are wrong",

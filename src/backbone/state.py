@@ -8,7 +8,7 @@ from pathlib import Path
 
 import timm
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from timm.models import clean_state_dict
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from src.errors import UserError
 
 LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of version 0.1.0's one file
 BOOKKEEPING = "num_batches_tracked"  # a training counter: no feature depends on it, and some files lack it
+OURS = {"written_by": "earsight"}
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 State = dict[str, Tensor]
@@ -72,8 +73,14 @@ def read_safetensors(file: Path) -> State:
 
 
 def write_safetensors(module: nn.Module, file: Path) -> None:
-    """The inverse: every entry of a network."""
-    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, file)
+    """Write every entry of a network without its classifier, and that it was written here."""
+    save_file({name: value.contiguous() for name, value in module.state_dict().items()}, file, OURS)
+
+
+def is_ours(file: Path) -> bool:
+    """Whether `write_safetensors` wrote a .safetensors file."""
+    with safe_open(file, "pt") as content:
+        return bool(content.metadata() == OURS)
 
 
 def read_lite0() -> State:

@@ -91,4 +91,4 @@ class Vision:
         from src.backbone.network import check
 
         choose(self.engine, self.precision, self.device)
-        check(self.model, self.weights, weights_dir)
+        check(self.model, self.weights, weights_dir, self.size)

@@ -240,7 +240,7 @@ def test_the_engine_is_loaded_only_when_a_clip_comes(settings: Settings, monkeyp
 def test_each_network_gets_the_scale_it_was_trained_with(
     model: str, scaling: str | None, wanted: list[float], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frozen, "_feature_count", lambda *_: 1)
+    monkeypatch.setattr(frozen, "feature_count", lambda *_: 1)
     network = settings(model=model, scaling=scaling).load()
     ends = [network.prepare(np.full((5, 9), value, np.uint8)).reshape(3, -1)[0, 0] for value in (255, 0)]
     # float32 arithmetic on values of about 2

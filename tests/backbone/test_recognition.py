@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from src.backbone.network import build
-from src.backbone.state import read_lite0
+from src.backbone.state import read_lite0, write_safetensors
 from src.backbone.weights import check_name
 from src.errors import UserError
 
@@ -52,6 +52,13 @@ def test_other_inceptions_are_not_taken_for_it_and_one_without_a_classifier_is_w
         build("inception_v3", str(tmp_path / "mine.safetensors"), 0, None)
     assert "2015" not in str(caught.value)
     assert ("2015-12-05" in caplog.text) == warned
+
+
+def test_an_inception_that_was_written_here_is_not_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_safetensors(torch.nn.Linear(1, 1), tmp_path / "served.safetensors")
+    with pytest.raises(UserError, match="is missing"):
+        build("inception_v3", str(tmp_path / "served.safetensors"), 0, None)
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
