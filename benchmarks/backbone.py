@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.eager import BATCH, SMALL, Eager
+from src.backbone.engine import CPUINFO, computes_bfloat16
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import HINTS, converted, import_openvino
@@ -116,6 +117,8 @@ def variants(settings: Vision, threads: int) -> tuple[list[Variant], list[np.nda
         "openvino bfloat16, batch 32": lambda: openvino_batch(bfloat16, size, threads),
         "openvino bfloat16": lambda: workers(replace(bfloat16, engine="openvino").load(workers=threads), threads),
     }
+    if not computes_bfloat16(CPUINFO.read_text()):
+        makers = {name: make for name, make in makers.items() if "bfloat16" not in name}
     found = []
     for name, make in makers.items():
         start = time.perf_counter()

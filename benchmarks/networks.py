@@ -18,9 +18,9 @@ from benchmarks.backbone import cosine, spectrogram_like, workers
 from benchmarks.eager import BATCH, SMALL, Eager
 from benchmarks.measuring import Row, cores, deliver, in_turns, per_second
 from benchmarks.peak import peaks
+from src.backbone.engine import CPUINFO, computes_bfloat16
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
-from src.backbone.openvino_engine import import_openvino
 from src.backbone.vision import Vision
 from src.backbone.weights import RANDOM
 
@@ -30,7 +30,6 @@ NETWORKS = (
     ("inception_v3", RANDOM, {"float32": 2.7, "bfloat16": 5.0}),
     ("tf_efficientnet_lite0", None, {"float32": 8.0, "bfloat16": 13.0}),
 )
-CAPABILITIES = {"bfloat16": "BF16"}
 
 
 def settings(model: str, weights: str | None) -> Vision:
@@ -54,8 +53,7 @@ def is_invariant(network: FrozenNetwork, inputs: list[np.ndarray], together: np.
 
 def loaded(vision: Vision, threads: int) -> dict[str, FrozenNetwork]:
     """A network in each precision that this CPU has."""
-    has = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    precisions = ["float32", *(name for name, capability in CAPABILITIES.items() if capability in has)]
+    precisions = ["float32", *(["bfloat16"] if computes_bfloat16(CPUINFO.read_text()) else [])]
     return {name: replace(vision, precision=name).load(None, threads) for name in precisions}
 
 

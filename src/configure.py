@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
+from src.backbone.vision import Vision
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
 from src.errors import UserError
@@ -195,6 +196,24 @@ def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads
         weights: folder of weight files. decision: folder where a sweep keeps what `auto` came to.
     """
     return _loaded(build("backbone", settle(settings, weights, decision), object), weights, threads)
+
+
+def check_backbone(cfg: DictConfig, decision: Path) -> None:
+    """Raise what loading the backbone of a configuration would raise, without building the network.
+
+    Args:
+        decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
+
+    Raises:
+        UserError: a setting is wrong, the weights are missing, damaged or another network's, or this machine lacks the
+            engine.
+    """
+    if OmegaConf.missing_keys(cfg.backbone):
+        return  # the job itself reports what must be given
+    weights = Path(str(cfg.paths.weights))
+    chosen: Any = build("backbone", settle(plain_group(cfg, "backbone"), weights, decision), object)
+    if isinstance(chosen, Vision):
+        chosen.check(weights)
 
 
 def settle(settings: Mapping[str, Any], weights: Path, decision: Path) -> dict[str, Any]:

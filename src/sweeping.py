@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from src import entry
 from src.errors import UserError
-from src.ledger.cells import Words, jobs_of
+from src.ledger.cells import Composer, Words, jobs_of
 
 if TYPE_CHECKING:
     from src.experiment import Outcome
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CHANGES_NO_FEATURES = ("seed", "head", "split", "trainer", "transfer", "tracking")
+_CHANGES_NO_BACKBONE = (*_CHANGES_NO_FEATURES, "dataset", "preprocess", "spectrogram", "workers", "force", "progress")
 _CHANGES_NO_COST = ("seed", "split.seed", "split.fold")
 _FEATURE_STAGES = ("decode", "picture", "backbone")
 _FORECAST_EVERY = 60.0
+_ON_THIS_MACHINE = ("BasicLauncher", "JoblibLauncher", "LocalLauncher")
 _ENDED_EARLY = "the process of this job ended before the job did (killed, or out of memory?)"
 
 
@@ -85,7 +87,7 @@ class SweepCallback(Callback):
         """Make the folder of the results, and print how many jobs there are.
 
         Raises:
-            SystemExit: 1, where the folder cannot be made.
+            SystemExit: 1, where the folder cannot be made, or a backbone of the sweep cannot be loaded.
         """
         sweeper, words = config.hydra.sweeper, list(config.hydra.overrides.task)
         if str(sweeper.get("_target_")).endswith(".BasicSweeper"):
@@ -99,6 +101,9 @@ class SweepCallback(Callback):
         except OSError as error:
             sys.stderr.write(f"{self._folder.parent}: cannot be written ({error.strerror}); see hydra.sweep.dir\n")
             sys.exit(1)
+        here = str(config.hydra.launcher.get("_target_")).rpartition(".")[2] in _ON_THIS_MACHINE
+        if self._jobs is not None and here and config.hydra.job.name in ("train", "prefetch"):
+            _check_backbones(self._jobs, self._folder)
         self._take_over()
         _current.forecast = time.monotonic()
         ahead = "a sweep"
@@ -212,6 +217,33 @@ def forecast(results: Sequence[JobResult], jobs: Sequence[Words]) -> tuple[float
     return sum(min(low for low, _ in known) for known in likely), sum(
         max(high for _, high in known) for known in likely
     )
+
+
+def _check_backbones(jobs: Sequence[Words], shared: Path) -> None:
+    """Check each backbone of a sweep once, before the first job begins; each of its jobs would fail otherwise.
+
+    Args:
+        jobs: the overrides of each job. shared: folder that the jobs of the sweep share.
+
+    Raises:
+        SystemExit: 1, where some cannot be loaded; each is named on standard error.
+    """
+    from src import configure
+
+    compose = Composer()
+    reasons: list[str] = []
+    for words in dict.fromkeys(_without(job, _CHANGES_NO_BACKBONE) for job in jobs):
+        try:
+            cfg = compose(words)
+        except UserError:  # the job itself will report it
+            continue
+        try:
+            configure.check_backbone(cfg, shared)
+        except UserError as error:
+            reasons.append(str(error))
+    if reasons:
+        sys.stderr.write("\n".join([*dict.fromkeys(reasons), "No job of the sweep was started"]) + "\n")
+        sys.exit(1)
 
 
 def duration(seconds: float) -> str:

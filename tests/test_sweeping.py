@@ -7,7 +7,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from src.sweeping import JobResult, duration, forecast
 from src.tracking import RunRecord, Store, TrackingSettings
@@ -133,6 +135,23 @@ def test_a_job_that_fails_stops_no_other(mishaps):
     assert "seed: got 'abc'; expected a whole number" in rows[0][4]
     assert "1 of 4 jobs finished, 3 failed" in mishaps.stdout
     assert "Traceback" not in mishaps.stdout + mishaps.stderr
+
+
+def test_weights_that_cannot_be_read_are_told_once_before_the_first_job(tmp_path, run_train, tiny, write_clips):
+    write_clips(tmp_path / "sounds", ["a", "b"], 4)
+    (tmp_path / "cut.safetensors").write_bytes(b"<html>not found</html>")
+    save_file({"fc.weight": np.zeros((3, 96), np.float32)}, tmp_path / "other.safetensors")
+    words = [word for word in tiny if not word.startswith("backbone")]
+    files = "backbone.weights=random,gone.safetensors,cut.safetensors,other.safetensors"
+    network = ["backbone=timm", "backbone.model=test_resnet", "backbone.size=32", files]
+    done = run_train(["-m", "dataset=folder", "dataset.root=sounds", *words, *network, "seed=0,1,2"], tmp_path)
+    assert done.returncode == 1
+    for file, reason in (("gone", "no file"), ("cut", "is not a whole"), ("other", "does not hold the weights")):
+        assert re.findall(f"{file}.safetensors.*{reason}|{reason}.*{file}.safetensors", done.stderr) != []
+        assert done.stderr.count(f"{file}.safetensors") == 1
+    assert "seed=" not in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists(), "no run was begun"
 
 
 def test_the_same_seed_gives_the_same_bits_in_another_process(sweep, mishaps):

@@ -1,5 +1,6 @@
 """A frozen vision network at work; implements the Backbone protocol."""
 
+import logging
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -7,19 +8,21 @@ from threading import Lock
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Float32, UInt8
 
 from src.backbone import JSON
 from src.backbone.engine import Engine, choose
-from src.backbone.network import Network, build
+from src.backbone.network import Network, build, feature_count
 from src.backbone.squash import scaled, squash
 from src.backbone.state import State, digest, fit
 from src.backbone.vision import Vision
-from src.backbone.weights import table_name
+from src.backbone.weights import INCEPTION, table_name
 from src.errors import UserError
 
+log = logging.getLogger(__name__)
+
 PROTOCOL = 128.0  # the retrain script's mean and deviation of pixel values, which run from 0 to 255
+NEAR_PROTOCOL = (127.5,) * 3  # the mean and deviation of networks for which the script's are meant
 
 
 class FrozenNetwork:
@@ -49,7 +52,7 @@ class FrozenNetwork:
         self._size = settings.size or self.network.card.size
         self._mean, self._deviation = self._scaling(settings.scaling)
         self._antialias = settings.antialias
-        count = _feature_count(self.network, self._size, settings.model)
+        count = feature_count(self.network.module, self.network.card, self._size)
         self.feature_names = [f"{self.name}_{index:04d}" for index in range(count)]
         kind = choose(settings.engine, settings.precision, settings.device)
         self.batch_size = kind.batch_size
@@ -80,7 +83,7 @@ class FrozenNetwork:
             UserError: they belong to another network.
         """
         fresh, model = self.copy(), self._again[0].model
-        fit(fresh.module, state, fresh.card.classifiers, where="the fine-tuned network", model=model)
+        fit(fresh.module, state, where="the fine-tuned network", model=model)
         found = digest(fresh.module)
         told = f"{began_with or fresh.weights}, fine-tuned {found[:8]}"
         return FrozenNetwork(*self._again, replace(fresh, weights=told, digest=found))
@@ -128,28 +131,30 @@ class FrozenNetwork:
         """Loaded when the first clip comes: where all features are cached, none does."""
         return self._start()
 
-    def _scaling(self, wanted: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and deviation of the three channels."""
-        if wanted == "protocol" or (wanted is None and self.name == "inception_v3"):
-            return (PROTOCOL,) * 3, (PROTOCOL,) * 3
-        return self.network.card.mean, self.network.card.deviation
+    def _scaling(self, scaling: str | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of the three channels, which the log states.
+
+        Args:
+            scaling: of the settings. None: the protocol's for Inception's weights that were trained with about these
+                values, and timm's for all others.
+        """
+        card = self.network.card
+        meant_for_it = card.mean == card.deviation == NEAR_PROTOCOL
+        if scaling == "protocol" or (scaling is None and meant_for_it and self.name == table_name(INCEPTION.model)):
+            mean, deviation, source = (PROTOCOL,) * 3, (PROTOCOL,) * 3, "the retrain script's"
+        else:
+            mean, deviation, source = card.mean, card.deviation, f"those that timm states for {card.published.model}"
+        if scaling == "protocol" and not meant_for_it:
+            log.warning(
+                "backbone.scaling=protocol: the weights %s were trained with other pixel values (mean %s, deviation "
+                "%s); backbone.scaling=timm uses these",
+                card.published.model, _listed(card.mean), _listed(card.deviation),
+            )  # fmt: skip
+        log.info(
+            "backbone scaling: mean %s, deviation %s of pixel values, %s", _listed(mean), _listed(deviation), source
+        )
+        return mean, deviation
 
 
-def _feature_count(network: Network, size: int, model: str) -> int:
-    """How many pooled features the network gives, by running it once on nothing.
-
-    Raises:
-        UserError: it cannot take a picture of this size, or does not pool to one row.
-    """
-    try:
-        with torch.inference_mode():
-            shape = tuple(int(length) for length in network.module(torch.zeros(1, 3, size, size)).shape)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(
-            f"backbone.size: {model} cannot take pictures of {size} x {size} ({reason}); leave "
-            f"backbone.size at null for its own {network.card.size}"
-        ) from error
-    if len(shape) != 2:
-        raise UserError(f"backbone.model: {model} gives features of shape {shape}; expected one row, pooled")
-    return shape[1]
+def _listed(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:g}" for value in dict.fromkeys(values))

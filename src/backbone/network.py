@@ -1,5 +1,6 @@
 """A timm network without its classifier, frozen, with its weights."""
 
+import logging
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,10 +9,15 @@ import timm
 import torch
 from torch import nn
 
-from src.backbone.state import digest, fit, read_lite0, read_safetensors
-from src.backbone.weights import LITE0, RANDOM, Published, fetch
+from src.backbone.random_weights import random_network
+from src.backbone.recognition import refuse_known, refuse_other_network
+from src.backbone.state import State, digest, digest_of, fitted, is_ours, read_lite0, read_safetensors, sketch
+from src.backbone.weights import INCEPTION, LITE0, RANDOM, Published, fetch, table_name
 from src.errors import UserError
 
+log = logging.getLogger(__name__)
+
+WITHOUT_ZERO_INIT = ", without zero-init"  # said of random weights that differ from timm's, see `random_network`
 IMAGENET = ("in1k", "in12k", "in21k", "in22k")  # how timm marks weights trained on ImageNet
 
 
@@ -22,12 +28,14 @@ class Card:
     Attributes:
         published: where its weights are.
         classifiers: names of its last layer or layers.
+        classes: of the published weights; 0: they have no classifier.
         size: height and width of its input in pixels.
         mean: of the values of each channel, which run from 0 to 255; `deviation` likewise.
     """
 
     published: Published
     classifiers: tuple[str, ...]
+    classes: int
     size: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -60,20 +68,88 @@ def build(model: str, weights: str | None, seed: int, weights_dir: Path | None) 
         weights_dir: a folder where published weights may lie, as `<model>.safetensors`.
 
     Raises:
-        UserError: no such model; no weights to be had; or a file that is not this model's.
+        UserError: no such model; no weights to be had; or a file that is not this model's, or known not to be.
     """
     card = look_up(model)
-    module = _random(model, seed if weights == RANDOM else 0)
     if weights == RANDOM:
-        return Network(module, card, f"random seed {seed}", digest(module))
+        module, changed = random_network(model, seed)
+        return Network(module, card, f"random seed {seed}{WITHOUT_ZERO_INIT if changed else ''}", digest(module))
+    origin, state = _weights(card, model, weights, weights_dir)
+    module, _ = random_network(model, 0)
+    module.load_state_dict(state, strict=False)  # some files lack training counters
+    found = digest(module)
+    return Network(module, card, f"{origin} {found[:8]}", found)
+
+
+def check(model: str, weights: str | None, weights_dir: Path | None, size: int | None) -> None:
+    """Raise what `build` and `feature_count` would raise, without building the network.
+
+    Args:
+        size: height and width of pictures; None: the network's own.
+
+    Raises:
+        UserError: as these.
+    """
+    card = look_up(model)
+    if weights != RANDOM:
+        _weights(card, model, weights, weights_dir)
+    if size is not None:
+        feature_count(sketch(model, classes=0), card, size)
+
+
+def feature_count(module: nn.Module, card: Card, size: int) -> int:
+    """How many pooled features a network gives for a picture of size x size; it is run once on an empty one.
+
+    Args:
+        module: may be on the meta device.
+
+    Raises:
+        UserError: it cannot take a picture of this size, or does not pool to one row.
+    """
+    model = card.published.model
+    try:
+        with torch.inference_mode():
+            picture = torch.zeros(1, 3, size, size, device=next(module.parameters()).device)
+            shape = tuple(int(length) for length in module(picture).shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"backbone.size: {model} cannot take pictures of {size} x {size} ({reason}); leave backbone.size at null "
+            f"for its own {card.size}"
+        ) from error
+    if len(shape) != 2:
+        raise UserError(f"backbone.model: {model} gives features of shape {shape}; expected one row, pooled")
+    return shape[1]
+
+
+def _weights(card: Card, model: str, weights: str | None, weights_dir: Path | None) -> tuple[str, State]:
+    """Weights for a network: what they are, in a few words, and their entries.
+
+    Raises:
+        UserError: they cannot be had, do not fit, or are known to belong to another network.
+    """
+    full_name = card.published.model
     if weights is None and model == LITE0:
         origin, state, where = "imagenet efficientnet_lite0", read_lite0(), "the package of weights"
     else:
         file = fetch(card.published, weights_dir) if weights is None else Path(weights)
-        origin, state, where = _origin(file, weights, card.published.model), read_safetensors(file), str(file)
-    fit(module, state, card.classifiers, where=where, model=model)
-    found = digest(module)
-    return Network(module, card, f"{origin} {found[:8]}", found)
+        where, state = str(file), read_safetensors(file)
+        outputs = next((len(state[f"{name}.weight"]) for name in card.classifiers if f"{name}.weight" in state), None)
+        refuse_other_network(file, full_name, outputs, card.classes)
+        if outputs is None and table_name(model) == table_name(INCEPTION.model) and not is_ours(file):
+            log.warning(
+                "backbone.weights: %s has no classifier, by which the weights of Inception's graph of 2015-12-05 are "
+                "recognised. If it holds these, the features are wrong",
+                file,
+            )
+        # published weights are called by their own name, also from a file that bears it
+        tag = full_name.partition(".")[2]
+        origin = f"{'imagenet' if any(mark in tag for mark in IMAGENET) else 'published'} {full_name}"
+        if weights is not None and file.name != f"{full_name}.safetensors":
+            origin = f"file {file.stem}"
+    state = fitted(sketch(model, classes=0), state, where=where, model=model)
+    refuse_known(digest_of(state), where, model)
+    return origin, state
 
 
 def look_up(model: str) -> Card:
@@ -106,23 +182,8 @@ def look_up(model: str) -> Card:
     return Card(
         published=Published(full_name, found.hf_hub_id or "", **filename),
         classifiers=(classifier,) if isinstance(classifier, str) else tuple(classifier),
+        classes=int(found.num_classes or 0),
         size=int(found.input_size[-1]),
         mean=tuple(255 * float(value) for value in found.mean),
         deviation=tuple(255 * float(value) for value in found.std),
     )
-
-
-def _random(model: str, seed: int) -> nn.Module:
-    """The architecture with random weights, frozen; leaves the ambient generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module: nn.Module = timm.create_model(model, pretrained=False, num_classes=0)
-    return module.eval().requires_grad_(False)
-
-
-def _origin(file: Path, weights: str | None, full_name: str) -> str:
-    """In words: published weights are called by their own name, also from a file that bears it."""
-    if weights is not None and file.name != f"{full_name}.safetensors":
-        return f"file {file.stem}"
-    tag = full_name.partition(".")[2]
-    return f"{'imagenet' if any(mark in tag for mark in IMAGENET) else 'published'} {full_name}"

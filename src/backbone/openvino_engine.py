@@ -37,7 +37,7 @@ class OpenVino:
             workers: threads that will call `run` at the same time.
 
         Raises:
-            UserError: this CPU cannot do the precision, or OpenVINO cannot do this network.
+            UserError: OpenVINO cannot do this network, or not in this precision.
         """
         # The CPU plugin gives the thread that loads it a signal stack, and unmaps that stack when the plugin is freed.
         # If another thread frees it, or plugins are freed in the order they were loaded, the loading thread is left
@@ -75,7 +75,11 @@ def _compiled(module: nn.Module, size: int, precision: str, workers: int) -> Any
     """The module compiled for this CPU; see `OpenVino` for the arguments and errors."""
     openvino = import_openvino()
     core = openvino.Core()
-    _check(core, precision)
+    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise UserError(
+            "backbone.precision: got bfloat16, which OpenVINO does not compute with on this CPU; use "
+            "backbone.engine=torch, or backbone.precision=float32"
+        )
     settings = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "NUM_STREAMS": workers,
@@ -91,19 +95,6 @@ def _compiled(module: nn.Module, size: int, precision: str, workers: int) -> Any
             f"backbone.engine: OpenVINO cannot run this network ({reason}); use "
             "backbone.engine=torch (several times slower)"
         ) from error
-
-
-def _check(core: Any, precision: str) -> None:
-    """Refuse a precision that this CPU would only imitate.
-
-    Raises:
-        UserError: it is one.
-    """
-    has = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if precision == "bfloat16" and "BF16" not in has:
-        raise UserError(
-            "backbone.precision: got bfloat16, which this CPU does not compute with; use backbone.precision=float32"
-        )
 
 
 def import_openvino() -> ModuleType:

@@ -25,14 +25,17 @@ class Vision:
 
     Attributes:
         model: timm's name, e.g. `inception_v3.tf_in1k`.
-        weights: null: the published ones; the path of a .safetensors file; or `random`, a control.
+        weights: null: the published ones; the path of a .safetensors file with weights of `model`; or `random`, a
+            control.
         weights_seed: of random weights; unused otherwise.
         engine: auto (openvino on a CPU where installed, else torch), openvino, or torch.
         precision: float32; bfloat16: faster on CPUs that have it, but other features: on real spectrograms the
             cosine to float32's is 0.98 to 0.997 for EfficientNet-Lite0 (docs/precision.md).
         device: auto (a GPU if torch sees one, unless the engine is openvino), cpu, or cuda.
         scaling: of pixel values before the network: `protocol` (x - 128)/128, as the retrain script has it, or
-            `timm`, the model's published mean and deviation; null: protocol for Inception v3, timm for all others.
+            `timm`, the mean and deviation that timm states for `model`, also where the weights come from a file (they
+            depend on the part of the name after the point: without it, timm's default weights are meant); null:
+            protocol for Inception v3 with weights trained on (x - 127.5)/127.5, timm for all others.
         size: height and width to which the picture is squashed, in pixels; null: the model's own.
         antialias: whether squashing averages over all pixels; false: the four neighbours only, as the retrain script.
     """
@@ -77,3 +80,15 @@ class Vision:
         from src.backbone.frozen import FrozenNetwork  # here: torch and timm take 3 s, and settings are read often
 
         return FrozenNetwork(self, weights_dir, workers or len(os.sched_getaffinity(0)))
+
+    def check(self, weights_dir: Path | None = None) -> None:
+        """Raise what `load` would raise for the weights and the engine, in less time and without building the network.
+
+        Raises:
+            UserError: as `load`.
+        """
+        from src.backbone.engine import choose
+        from src.backbone.network import check
+
+        choose(self.engine, self.precision, self.device)
+        check(self.model, self.weights, weights_dir, self.size)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.backbone import hub
+from src.backbone import hub, inception_2015
 from src.errors import UserError
 
 RANDOM = "random"
@@ -82,8 +82,9 @@ def check_name(file: Path) -> None:
     """Accept only the name of a .safetensors file: a pickle can run any code when it is read.
 
     Raises:
-        UserError: any other name, with how to convert the file.
+        UserError: any other name, with how to convert the file; or the published file of Inception's graph of 2015.
     """
+    inception_2015.refuse(file)
     if file.suffix == ".safetensors":
         return
     if file.suffix in PICKLES:

@@ -105,7 +105,7 @@ class Wanted:
     def _weights(self, found: str) -> bool:
         wanted = self.params.get("backbone.weights")
         if wanted == "random":
-            return found == f"random seed {self.params['backbone.weights_seed']}"
+            return found.partition(",")[0] == f"random seed {self.params['backbone.weights_seed']}"
         return not found.startswith("random ") and (wanted != "None" or not found.startswith("file "))
 
 

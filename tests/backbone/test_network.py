@@ -36,7 +36,7 @@ def test_building_leaves_the_ambient_generator_alone() -> None:
 
 def test_random_weights_say_so() -> None:
     network = build(MODEL, "random", 3, None)
-    assert network.weights == "random seed 3"
+    assert network.weights == "random seed 3, without zero-init"
     assert network.digest == digest(network.module)
 
 

@@ -75,7 +75,7 @@ def test_lite0_under_timms_names_is_the_network_that_was_published(monkeypatch: 
     monkeypatch.undo()
     module = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
     entries = read_lite0()
-    fit(module, entries, ("classifier",), where="the package", model="tf_efficientnet_lite0")
+    fit(module, entries, where="the package", model="tf_efficientnet_lite0")
     with torch.inference_mode():
         ours = module(flower())
     # 50 layers of float32: rounding only
@@ -107,7 +107,7 @@ def test_a_file_is_read_and_fits(tmp_path: Path) -> None:
     entries = whole()
     save_file(entries, tmp_path / "w.safetensors")
     module = small()
-    fit(module, read_safetensors(tmp_path / "w.safetensors"), ("fc",), where="w", model="test_resnet")
+    fit(module, read_safetensors(tmp_path / "w.safetensors"), where="w", model="test_resnet")
     assert all(torch.equal(value, entries[key]) for key, value in module.state_dict().items())
 
 
@@ -115,14 +115,14 @@ def test_files_without_training_counters_and_with_auxiliary_classifiers_fit() ->
     entries = {key: value for key, value in whole().items() if not key.endswith("num_batches_tracked")}
     entries["AuxLogits.conv0.conv.weight"] = torch.zeros(3)
     module = small()
-    fit(module, entries, ("fc",), where="w", model="test_resnet")
+    fit(module, entries, where="w", model="test_resnet")
     assert torch.equal(module.conv1[0].weight, entries["conv1.0.weight"])
 
 
 def test_weights_of_another_model_are_refused_with_the_first_differences(tmp_path: Path) -> None:
     other = dict(timm.create_model("test_efficientnet").state_dict())
     with pytest.raises(UserError, match=r"w\.safetensors does not hold the weights of test_resnet: .*; and \d+ more"):
-        fit(small(), other, ("fc",), where="w.safetensors", model="test_resnet")
+        fit(small(), other, where="w.safetensors", model="test_resnet")
 
 
 def test_a_single_wrong_shape_or_name_is_found() -> None:
@@ -130,12 +130,12 @@ def test_a_single_wrong_shape_or_name_is_found() -> None:
     name = next(key for key in entries if key.endswith("conv2.weight"))
     wrong = entries | {name: entries[name][:1]}
     with pytest.raises(UserError, match=rf"{name} has shape \(1, .* where \(\d+, .* belongs\. It probably belongs"):
-        fit(small(), wrong, ("fc",), where="w", model="test_resnet")
+        fit(small(), wrong, where="w", model="test_resnet")
     del wrong[name]
     with pytest.raises(UserError, match=f"{name} is missing"):
-        fit(small(), wrong, ("fc",), where="w", model="test_resnet")
+        fit(small(), wrong, where="w", model="test_resnet")
     with pytest.raises(UserError, match="stray does not belong"):
-        fit(small(), entries | {"stray": torch.zeros(1)}, ("fc",), where="w", model="test_resnet")
+        fit(small(), entries | {"stray": torch.zeros(1)}, where="w", model="test_resnet")
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"version https://git-lfs\noid sha256:0"])
@@ -188,6 +188,6 @@ def test_published_weights_in_their_authors_layout_are_converted() -> None:
             key = re.sub(ours, authors, key)
         published[key] = value
     module = timm.create_model("test_convnext", num_classes=0)
-    fit(module, published, ("head.fc",), where="w", model="test_convnext")
+    fit(module, published, where="w", model="test_convnext")
     assert torch.equal(module.stages[1].downsample[1].weight, published["downsample_layers.1.1.weight"])
     assert torch.equal(module.head.norm.weight, published["norm.weight"])
