@@ -2,9 +2,9 @@
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,9 +15,6 @@ from src.data.waveform import Waveform
 from src.features import FEATURE_VERSION
 from src.preprocess import Preprocess
 from src.spectrogram import Spectrogram
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,13 @@ class Drawing:
         return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
 
 
+def input_key(drawing: Drawing, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
+    """What determines a backbone's input, besides the clip and its window; no picture where it reads the waveform."""
+    if reads == "waveform":
+        return drawing.preprocess.key()
+    return {**drawing.preprocess.key(), "mono": drawing.mono, "spectrogram": drawing.spectrogram.key()}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How one file becomes features: the part of an experiment that the cache is keyed by."""
@@ -49,18 +53,13 @@ class Recipe:
 
     def key(self) -> dict[str, Any]:
         """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
-        key: dict[str, Any] = {
+        return {
             "version": FEATURE_VERSION,
             "decoding": DECODING_VERSION,
             "window": self.window.key(),
-            "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
+            **input_key(self.drawing, self.backbone.input),
             "backbone": self.backbone.identity,
         }
-        if self.backbone.input == "picture":
-            spectrogram = cast("DataclassInstance", self.drawing.spectrogram)
-            described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
-            key |= {"mono": self.drawing.mono, "spectrogram": described}
-        return key
 
     def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, Facts]:
         """One clip up to the backbone's input; every stage's seconds go to `timer`.

@@ -130,7 +130,7 @@ def test_the_settings_that_are_kept_are_whole_and_plain(configured):
         (["backbone=efficientnet_lite0", "backbone.weights=random"], True),
         (["backbone=efficientnet_lite0", "head.standardize=true"], True),
         (["backbone=pixels", "head.standardize=false"], False),
-        (["backbone=efficientnet_lite0", "head=smo"], False),
+        (["backbone=efficientnet_lite0", "head=one_vs_one"], False),
     ],
 )
 def test_a_head_that_does_not_say_takes_the_choice_of_its_backbone(configured, monkeypatch, words, standardized):
