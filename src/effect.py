@@ -1,9 +1,9 @@
 """Which settings change nothing of a job, so that one that a person gives is refused and not silently ignored."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -51,22 +51,19 @@ def check_sweep(jobs: Sequence[Words]) -> None:
 
 
 def given_by(words: Iterable[str]) -> frozenset[str]:
-    """The settings that overrides give, as `group.key`, or `group` where an option is chosen.
+    """The names of the settings that overrides give: `group.key`, `group` where an option is chosen, or a deeper one.
 
-    What lies deeper counts for its key; an experiment gives what its file sets.
+    An experiment gives what its file sets.
     """
     pairs = [word.partition("=") for word in words]
     names = {name.lstrip("+~") for name, _, _ in pairs}
     for name, _, value in pairs:
         file = _EXPERIMENTS / f"{value}.yaml"
-        if name.lstrip("+") == "experiment" and file.is_file():
-            names |= {
-                f"{group}.{key}"
-                for group, keys in OmegaConf.to_container(OmegaConf.load(file)).items()  # type: ignore[union-attr]
-                if group not in ("defaults", "hydra") and isinstance(keys, dict)
-                for key in keys
-            }
-    return frozenset(".".join(name.split(".")[:2]) for name in names)
+        if name == "experiment" and file.is_file():
+            content = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(file)))
+            groups = {group: keys for group, keys in content.items() if group not in ("defaults", "hydra")}
+            names |= {f"{group}.{key}" for group, keys in groups.items() if isinstance(keys, dict) for key in keys}
+    return frozenset(names)
 
 
 def refuse_ignored(jobs: Iterable[Choices], given: frozenset[str]) -> None:
@@ -80,11 +77,18 @@ def refuse_ignored(jobs: Iterable[Choices], given: frozenset[str]) -> None:
     left: dict[str, str] | None = None
     for job in jobs:
         ignored = without_effect(job, sources.serving(job.dataset, Path(job.paths.data)))
-        left = {name: ignored[name] for name in (sorted(given) if left is None else left) if name in ignored}
+        reasons = {name: _reason(name, ignored) for name in (sorted(given) if left is None else left)}
+        left = {name: reason for name, reason in reasons.items() if reason}
         if not left:
             return
     for name, reason in (left or {}).items():
         raise UserError(f"{name}: changes nothing here: {reason}")
+
+
+def _reason(name: str, ignored: Mapping[str, str]) -> str:
+    """Why a setting, or the table that it is in, changes nothing; empty: it does."""
+    parts = name.split(".")
+    return next((reason for n in range(len(parts)) if (reason := ignored.get(".".join(parts[: n + 1])))), "")
 
 
 def without_effect(chosen: Choices, source: str) -> dict[str, str]:
@@ -157,22 +161,26 @@ def _of_backbone(chosen: Choices) -> dict[str, str]:
     weights = getattr(chosen.backbone, "weights", None)
     if hasattr(chosen.backbone, "weights_seed") and weights != "random":
         found["backbone.weights_seed"] = "only backbone.weights=random reads it; add that, or leave it out"
-    if chosen.scaling_of is None:
-        found["backbone.standardize_features"] = (
-            "the head does not ask the backbone; set head.standardize, if it has it"
-        )
+    for kind in ("published", "random"):
+        if chosen.scaling_of is None:
+            reason = "the head does not leave its scaling to the backbone; leave it out"
+        elif chosen.scaling_of != kind:
+            reason = f"the weights are {chosen.scaling_of}; leave it out"
+        else:
+            continue
+        found[f"backbone.standardize_features.{kind}"] = reason
     return found
 
 
 def _of_split(chosen: Choices) -> dict[str, str]:
-    read = chosen.split.key("")
+    read = chosen.split.key()
     reason = f"split={chosen.split.name} does not read it; leave it out, or choose another split"
     return {f"split.{name}": reason for name in _fields(chosen.split) if name not in read}
 
 
 def _of_training(chosen: Choices) -> dict[str, str]:
     head, transfer, reads = chosen.head, chosen.transfer, chosen.reads
-    found = {}
+    found: dict[str, str] = {}
     if not transfer.key():
         reason = "transfer=frozen trains nothing of the network; leave it out, or add transfer=finetune"
         found |= {f"transfer.{name}": reason for name in _fields(transfer)}

@@ -4,7 +4,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src import provenance
 from src.contents import Contents
@@ -13,14 +13,17 @@ from src.data.dataset import DatasetSettings, classes_of
 from src.data.paths import Paths
 from src.data.split import Split
 from src.features import digest_of
-from src.head import FittedHead, Head, Trainer
+from src.head import FittedHead, Head, MetricLogger, Trainer
 from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
 from src.recipe import Drawing, Recipe, input_key
 from src.results import log_results
-from src.tracking import Run, RunRecord, Store, flat
+from src.tracking import RunRecord, Store, flat
 from src.trained.card import Card
 from src.transfer import FineTune, Transfer
+
+if TYPE_CHECKING:
+    from src.transfer.tuning import Tuned
 
 RESULT_VERSION = 2
 """Raised by whoever changes what an accuracy means; tables flag results of different versions."""
@@ -77,7 +80,7 @@ class Experiment:
             "dataset": self.dataset.key(classes),
             "features": self.recipe.key(),
             **fit_key(self.head, self.transfer, self.trainer),
-            "split": self.split.key(contents.dataset.base),
+            "split": self.split.key_for(contents.dataset.base),
             "device": self.trainer.device() if "accelerator" in self.reads else None,
             "seed": self.seed if "seed" in self.reads else None,
         }
@@ -116,7 +119,7 @@ def settings_key(
         "input": input_key(drawing, backbone.input),
         "backbone": backbone.identity if backbone.weights == "none" else "network",
         **fit_key(head, transfer, trainer),
-        "split": split.key(dataset.base or dataset.title),
+        "split": split.key_for(dataset.base or dataset.title),
     }
 
 
@@ -176,25 +179,80 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
             return Outcome.of(job.known)
         with job.run(name, tags) as run:
             run.log(params=flat(experiment.settings))
-            material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
-            learned = _fit(experiment, material, run)
-            if isinstance(experiment.transfer, FineTune):
-                learned = _fine_tuned(experiment.transfer, experiment, contents, learned, place, run)
-            material = learned.material
-            seconds = {**material.extraction.seconds, **learned.seconds}
+            learned = learn(experiment, contents, place, run.lightning_logger())
+            if learned.tuned is not None:
+                from src.transfer.tuning import save
+
+                with tempfile.TemporaryDirectory() as folder:
+                    save(learned.tuned, Path(folder))
+                    run.artifacts(Path(folder))
             card = _card(experiment, learned)
-            accuracy = log_results(run, material, learned.head, seconds, experiment.settings, card)
-    return Outcome(run.run_id, accuracy, len(material.where("test")), seconds, tags)
+            accuracy = log_results(run, learned.material, learned.head, learned.seconds, experiment.settings, card)
+    return Outcome(run.run_id, accuracy, len(learned.material.where("test")), learned.seconds, tags)
 
 
 @dataclass(frozen=True, eq=False)
-class _Learned:
-    """A head, the features it was fitted to, and what made them; seconds per stage of learning."""
+class Learned:
+    """A fitted head, the features it was fitted to, and what made them.
+
+    Attributes:
+        seconds: per stage, of features and of learning.
+        tuned: the network that was trained with the head; None: it stayed as it was.
+    """
 
     recipe: Recipe
     material: Material
     head: FittedHead
     seconds: dict[str, float]
+    tuned: "Tuned | None" = None
+
+
+def learn(experiment: Experiment, contents: Contents, place: Place, logger: MetricLogger) -> Learned:
+    """Features, a head fitted to them, and the network trained with it where that is asked for.
+
+    Args:
+        contents: the dataset's clips and their files.
+        logger: takes the validation curve; of the network's training, where it is trained.
+
+    Raises:
+        UserError: the data or the settings do not allow it.
+    """
+    transfer = experiment.transfer
+    material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
+    start = time.perf_counter()
+    head = experiment.head.fit(
+        material.examples("train"),
+        material.examples("validation"),
+        classes=len(material.dataset.classes),
+        seed=experiment.seed,
+        trainer=experiment.trainer,
+        logger=None if isinstance(transfer, FineTune) else logger,
+    )
+    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
+    learned = Learned(experiment.recipe, material, head, seconds)
+    if isinstance(transfer, FineTune):
+        return _fine_tuned(experiment, transfer, contents, learned, place, logger)
+    return learned
+
+
+def _fine_tuned(
+    experiment: Experiment, settings: FineTune, contents: Contents, begun: Learned, place: Place, logger: MetricLogger
+) -> Learned:
+    """The network trained with the head, and its features of every clip."""
+    from src.head.validation import log_validation
+    from src.transfer.tuning import finetune
+
+    start = time.perf_counter()
+    tuned = finetune(
+        settings, begun.recipe, begun.material, begun.head,
+        seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
+    )  # fmt: skip
+    tuning = time.perf_counter() - start
+    recipe = replace(begun.recipe, backbone=tuned.network)
+    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
+    log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
+    seconds = {**material.extraction.seconds, "fit": begun.seconds["fit"], "finetune": tuning}
+    return Learned(recipe, material, tuned.head, seconds, tuned)
 
 
 def _check(experiment: Experiment) -> None:
@@ -205,44 +263,7 @@ def _check(experiment: Experiment) -> None:
         tunable(experiment.recipe.backbone)
 
 
-def _fit(experiment: Experiment, material: Material, run: Run) -> _Learned:
-    """The head fitted to frozen features."""
-    start = time.perf_counter()
-    head = experiment.head.fit(
-        material.examples("train"),
-        material.examples("validation"),
-        classes=len(material.dataset.classes),
-        seed=experiment.seed,
-        trainer=experiment.trainer,
-        # where the network is trained next, the curve is that of its training
-        logger=None if isinstance(experiment.transfer, FineTune) else run.lightning_logger(),
-    )
-    return _Learned(experiment.recipe, material, head, {"fit": time.perf_counter() - start})
-
-
-def _fine_tuned(
-    settings: FineTune, experiment: Experiment, contents: Contents, begun: _Learned, place: Place, run: Run
-) -> _Learned:
-    """The network trained with the head, whose weights the run stores, and its features of every clip."""
-    from src.head.validation import log_validation
-    from src.transfer.tuning import finetune, save
-
-    start, logger = time.perf_counter(), run.lightning_logger()
-    tuned = finetune(
-        settings, begun.recipe, begun.material, begun.head,
-        seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
-    )  # fmt: skip
-    seconds = {**begun.seconds, "finetune": time.perf_counter() - start}
-    with tempfile.TemporaryDirectory() as folder:
-        save(tuned, Path(folder))
-        run.artifacts(Path(folder))
-    recipe = replace(begun.recipe, backbone=tuned.network)
-    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
-    log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
-    return _Learned(recipe, material, tuned.head, seconds)
-
-
-def _card(experiment: Experiment, learned: _Learned) -> Card:
+def _card(experiment: Experiment, learned: Learned) -> Card:
     durations = [facts.duration for facts in learned.material.extraction.facts]
     return Card.of(
         learned.recipe.key(),
@@ -251,6 +272,7 @@ def _card(experiment: Experiment, learned: _Learned) -> Card:
         learned.head.kind,
         trained=[durations[i] for i in learned.material.where("train")],
         every=durations,
+        tuned=isinstance(experiment.transfer, FineTune),
     )
 
 

@@ -47,7 +47,7 @@ def audit(
         provenance=dataset.provenance,
         notes=dataset.notes,
         window=window.key(),
-        split=split.key(dataset.base),
+        split=split.key(),
         split_problem=problem,
         classes=census(dataset, measured, parts, window),
         unreadable=failed,

@@ -43,17 +43,17 @@ class Split:
                 "validates, the rest train) and a fold from 0 to folds - 1"
             )
 
-    def key(self, base: str) -> dict[str, str | int]:
-        """What determines the parts: settings that this rule does not read are left out.
-
-        Args:
-            base: name of the base dataset, which the hash reads.
-        """
+    def key(self) -> dict[str, str | int]:
+        """What determines the parts, besides the clips: settings that this rule does not read are left out."""
         if self.name == "hash":
-            return {"name": self.name, "base": base}
+            return {"name": self.name}
         if self.name == "kfold":
             return {"name": self.name, "seed": self.seed, "folds": self.folds, "fold": self.fold}
         return {"name": self.name, "seed": self.seed}
+
+    def key_for(self, base: str) -> dict[str, str | int]:
+        """As `key`, with the name of the base dataset where the rule reads it."""
+        return {**self.key(), "base": base} if self.name == "hash" else self.key()
 
     def parts(self, dataset: Dataset) -> list[Part]:
         """The part of each clip, in the dataset's order.

@@ -74,7 +74,7 @@ class Mel:
 
     def frequencies(self, sample_rate: int) -> Float64[np.ndarray, " rows"]:
         """Centre of each row in Hz, top row first."""
-        return self._edges(sample_rate)[-2:0:-1].copy()
+        return self.band_edges(sample_rate)[-2:0:-1].copy()
 
     def load(self) -> None:
         """Import torch and what else drawing needs, before clips are timed and processes are forked."""
@@ -93,7 +93,7 @@ class Mel:
         mel = band_sums(
             samples / np.float32(unit),
             sample_rate,
-            self._edges(sample_rate),
+            self.band_edges(sample_rate),
             n_fft=self.n_fft,
             pixels_per_second=self.pixels_per_second,
             power=self.power,
@@ -107,7 +107,7 @@ class Mel:
         levels: UInt8[np.ndarray, "rows columns"] = (255 * np.clip(mel[::-1], 0, 1)).astype(np.uint8)
         return levels
 
-    def _edges(self, sample_rate: int) -> Float64[np.ndarray, " edges"]:
+    def band_edges(self, sample_rate: int) -> Float64[np.ndarray, " edges"]:
         """Where the bands meet in Hz, `n_mels + 2` of them: band i rises from edge i to i + 1 and falls to i + 2."""
         top = sample_rate / 2 if self.f_max is None else self.f_max
         low, high = (2595 * math.log10(1 + hz / 700) for hz in (min(self.f_min, top), top))

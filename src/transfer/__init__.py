@@ -1,6 +1,5 @@
 """How much of the network learns the new domain: nothing but the head, or some or all of it (paper, section 7)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -117,9 +116,3 @@ class FineTune(Tuning):
 def _require(good: bool, key: str, got: object, wanted: str) -> None:
     if not good:
         raise UserError(f"transfer.{key}: got {got!r}; expected {wanted}")
-
-
-def is_tuned(settings: Mapping[str, Any]) -> bool:
-    """Whether a run of this configuration has a network of its own; those that do not say have none."""
-    target = settings.get("transfer", {}).get("_target_", "")
-    return str(target).rpartition(".")[2] == FineTune.__name__

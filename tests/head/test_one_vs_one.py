@@ -80,7 +80,9 @@ def test_a_pairs_head_does_not_depend_on_other_classes():
 def test_a_single_class_is_certain():
     fitted = fit(clouds([4]), classes=2)
     assert fitted.probabilities(HELD_OUT.features[:2]).tolist() == [[1, 0], [1, 0]]
-    assert load_head("one_vs_one", load(save(fitted.tensors()))).probabilities(HELD_OUT.features[:1]).tolist() == [[1, 0]]
+    assert load_head("one_vs_one", load(save(fitted.tensors()))).probabilities(HELD_OUT.features[:1]).tolist() == [
+        [1, 0]
+    ]
 
 
 def test_stored_and_loaded_it_gives_the_same_bits():
