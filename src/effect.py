@@ -128,21 +128,11 @@ def _of_dataset(chosen: Choices, source: str) -> dict[str, str]:
         found["dataset.group_pattern"] = (
             f"the clips of {dataset.title} are {source}, and their groups are known already; leave it out"
         )
-        found["dataset.root"] = _why_no_root(chosen, source)
+        if dataset.source != "auto":  # else a root that serves nothing is refused where the dataset is listed
+            found["dataset.root"] = f"dataset.source={dataset.source} does not read it; leave one of the two out"
     elif chosen.split.name != "hash":
         found["dataset.base"] = f"split={chosen.split.name} does not read it; leave it out, or add split=hash"
     return found
-
-
-def _why_no_root(chosen: Choices, source: str) -> str:
-    dataset = chosen.dataset
-    if dataset.source != "auto":
-        return f"dataset.source={dataset.source} does not read it; leave one of the two out"
-    wanted = f"a folder for any of the classes {', '.join(dataset.classes)}" if dataset.classes else "class folders"
-    return (
-        f"{dataset.root} has not {wanted}, so that {dataset.title} would be {source}; for a folder with classes of its "
-        "own add dataset=folder"
-    )
 
 
 def _of_picture(chosen: Choices) -> dict[str, str]:

@@ -80,7 +80,8 @@ def _repeated(results: "Sequence[JobResult]") -> list[str]:
     repeated: Counter[tuple[str, ...]] = Counter()
     for same in jobs.values():
         words = [set(one.overrides) for one in same]
-        names = {word.partition("=")[0] for word in set.union(*words) - set.intersection(*words)}
+        differing = words[0].union(*words) - words[0].intersection(*words)
+        names = {word.partition("=")[0] for word in differing}
         repeated[tuple(sorted(names))] += len(same) - 1
     return [_repeated_line(names, count) for names, count in sorted(repeated.items()) if count]
 
