@@ -31,7 +31,7 @@ from src.preprocess import Preprocess
 from src.recipe import Drawing, Recipe
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
-from src.transfer import FineTune, Transfer
+from src.transfer import FineTune, Transfer, check_head
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -141,11 +141,7 @@ def check_together(found: Choices) -> None:
             f"transfer=finetune: backbone={found.backbone.name} has no layers to train; use a network, e.g. "
             "backbone=efficientnet_lite0, or transfer=frozen"
         )
-    if not found.head.tunable:
-        raise UserError(
-            f"transfer=finetune: head={found.head.name} has no layers that could be trained with the network; use "
-            "head=linear, mlp or logistic, or transfer=frozen"
-        )
+    check_head(found.head)
 
 
 def experiment(cfg: DictConfig, decision: Path, *, own: Collection[str] = ()) -> "Experiment":
@@ -156,12 +152,11 @@ def experiment(cfg: DictConfig, decision: Path, *, own: Collection[str] = ()) ->
         own: see `choices`.
 
     Raises:
-        UserError: as `choices` and `check_together`; or weights that cannot be had.
+        UserError: as `choices`; or weights that cannot be had.
     """
     from src.experiment import Experiment
 
     chosen = choices(plain(cfg), own=own)
-    check_together(chosen)
     settled = settle(chosen.settings["backbone"], Path(chosen.paths.weights), decision)
     return Experiment(
         dataset=chosen.dataset,

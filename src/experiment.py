@@ -20,7 +20,7 @@ from src.recipe import Drawing, Recipe, input_key
 from src.results import log_results
 from src.tracking import RunRecord, Store, flat
 from src.trained.card import Card
-from src.transfer import FineTune, Transfer
+from src.transfer import FineTune, Transfer, check_head
 
 if TYPE_CHECKING:
     from src.transfer.tuning import Tuned
@@ -261,6 +261,7 @@ def _check(experiment: Experiment) -> None:
         from src.transfer.tuning import tunable  # here: torch and Lightning take seconds
 
         tunable(experiment.recipe.backbone)
+        check_head(experiment.head)
 
 
 def _card(experiment: Experiment, learned: Learned) -> Card:

@@ -36,7 +36,7 @@ def mistyped(words: Iterable[str]) -> str:
         name, given, _ = word.partition("=")
         name = name.partition("@")[0]
         deep = name.count(".") > 1  # within a table that a person fills
-        if not given or deep or name.startswith(("-", "+", "~", "hydra")) or name in known:
+        if not name or not given or deep or name.startswith(("-", "+", "~", "hydra")) or name in known:
             continue
         lines.append(f"{name}: there is no such setting; {_alike(name, known)}\n")
     return "".join(lines)

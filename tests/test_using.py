@@ -62,7 +62,7 @@ def test_the_best_is_by_validation_and_the_newest_of_equals(runs, asked):
 def test_choices_leave_runs_out(runs, asked, words, number):
     runs(
         record(2, 0.1, preprocess="unprocessed"), record(3, 0.1, head="one_vs_one"), record(4, 0.1, backbone="marsyas"),
-        record(5, 0.1, backbone="efficientnet_lite0"), record(6, 0.1, spectrogram="waveformpicture"),
+        record(5, 0.1, backbone="efficientnet_lite0"), record(6, 0.1, spectrogram="waveform"),
         record(7, 0.1, seed="7"), record(8, 0.1, origin="rendered"), record(9, 0.1, split="kfold"), record(12, 0.9),
     )  # fmt: skip
     assert using.find_run(asked("run=best", "dataset=composer", *words)).started == number

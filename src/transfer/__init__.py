@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from src.errors import UserError
+from src.head import Head
 
 ALL = "all"
 NETWORK = "network.safetensors"
@@ -111,6 +112,19 @@ class FineTune(Tuning):
             "warmup": self.warmup,
             "batch_norm": self.batch_norm,
         }
+
+
+def check_head(head: Head) -> None:
+    """Refuse to go on training a head whose fit is no stack of layers.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not head.tunable:
+        raise UserError(
+            f"transfer=finetune: head={head.name} has no layers that could be trained with the network; use "
+            "head=linear, mlp or logistic, or transfer=frozen"
+        )
 
 
 def _require(good: bool, key: str, got: object, wanted: str) -> None:
