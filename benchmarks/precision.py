@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.precision FOLDER --group-pattern '[^/]*/([a-z-]+_[^_]+)'
 
-The head is logistic regression as configured. Clips whose path below the folder has the same group, by the pattern's
+The head is logistic regression as configured, on standardised features. Clips whose path below the folder has the same group, by the pattern's
 first parenthesis, are tested in the same fold. The folds are dealt anew for each seed.
 """
 
@@ -74,7 +74,8 @@ def embedded(
 
 def right(features: list[np.ndarray], labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Which clips a head fitted to the first features gets right by each of them; bool, (features, clips)."""
-    head, trainer = (_configured(*each) for each in ((Logistic, "head/logistic"), (Trainer, "trainer/default")))
+    configured, trainer = (_configured(*each) for each in ((Logistic, "head/logistic"), (Trainer, "trainer/default")))
+    head = replace(configured, standardize=True)
     correct = np.zeros((len(features), len(labels)), bool)
     none = Examples(features[0][:0], labels[:0])
     for fold in range(FOLDS):

@@ -13,8 +13,8 @@ from src.audit import audit
 from src.console import progress_bar
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.data.split import Split
-from src.experiment import Paths
 from src.tracking import Store
 
 log = logging.getLogger(__name__)

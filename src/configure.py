@@ -1,16 +1,21 @@
-"""The door between configuration and code: composed settings in, typed objects out."""
+"""From composed settings to typed objects, in two steps: all settings are checked, then what they name is loaded.
+
+Checking imports no torch, MLflow, timm or SciPy, and reads no file, so that a wrong value is reported at once.
+"""
 
 import dataclasses
+import difflib
 import importlib
 import json
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,51 +23,153 @@ from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
 from src.backbone.vision import Vision
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.data.split import Split
 from src.errors import UserError
-from src.experiment import Experiment, Paths
 from src.head import Head, Trainer, resolve_standardize
 from src.preprocess import Preprocess
 from src.recipe import Drawing, Recipe
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
-from src.transfer import Transfer
+from src.transfer import FineTune, Transfer, check_head
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from src.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+GROUPS = (
+    "dataset",
+    "preprocess",
+    "spectrogram",
+    "backbone",
+    "head",
+    "split",
+    "trainer",
+    "transfer",
+    "tracking",
+    "paths",
+)
+_SINGLE = ("seed", "workers", "force", "progress")
 
-def experiment(cfg: DictConfig, decision: Path) -> Experiment:
+
+@dataclass(frozen=True)
+class Choices:
+    """A job's settings, checked; nothing is loaded.
+
+    Attributes:
+        backbone: settings of the backbone, `auto` undecided.
+        workers: cores that extract features.
+        seed: of the head, and of batches where the network is trained.
+        scaling_of: kind of weights (`published`, `random`) whose entry of backbone.standardize_features decides whether
+            the head scales features; None: the head decides, or does not mind.
+        settings: the whole configuration as plain values; where the head leaves its scaling to the backbone, resolved.
+    """
+
+    dataset: DatasetSettings
+    drawing: Drawing
+    backbone: Any
+    head: Head
+    split: Split
+    trainer: Trainer
+    transfer: Transfer
+    paths: Paths
+    tracking: TrackingSettings
+    workers: int
+    seed: int
+    force: bool
+    progress: bool
+    scaling_of: str | None
+    settings: dict[str, Any]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which of `seed` and the trainer's settings change the bits of the result."""
+        return self.head.reads | self.transfer.reads
+
+
+def choices(settings: Mapping[str, Any], *, own: Collection[str] = ()) -> Choices:
+    """Every setting of a job as an object that accepts its values.
+
+    Args:
+        settings: as `plain` gives them.
+        own: further settings of the command at the top level.
+
+    Raises:
+        UserError: an unknown setting, a missing one, or one of the wrong type or value, named as `group.key`.
+    """
+    _check_names("", settings, (*GROUPS, *_SINGLE), optional=(*own, "experiment"))
+    dataset = build("dataset", settings["dataset"], DatasetSettings)
+    backbone = build("backbone", settings["backbone"], object)
+    undecided = cast(Head, build("head", settings["head"], object))
+    head = resolve_standardize(undecided, standardize(settings["backbone"]))
+    scaling = {"standardize": head.standardize} if hasattr(head, "standardize") else {}
+    transfer = cast(Transfer, build("transfer", settings["transfer"], object))
+    return Choices(
+        dataset=dataset,
+        drawing=drawing(settings),
+        backbone=backbone,
+        head=head,
+        split=build("split", settings["split"], Split),
+        trainer=build("trainer", settings["trainer"], Trainer),
+        transfer=transfer,
+        paths=build("paths", settings["paths"], Paths),
+        tracking=build("tracking", settings["tracking"], TrackingSettings),
+        workers=workers(settings["workers"]),
+        seed=whole("seed", settings["seed"]),
+        force=truth("force", settings["force"]),
+        progress=truth("progress", settings["progress"]),
+        scaling_of=None if undecided == head else _kind_of_weights(settings["backbone"]),
+        settings={**settings, "head": {**settings["head"], **scaling}},
+    )
+
+
+def check_together(found: Choices) -> None:
+    """Refuse choices that are right each, but not together.
+
+    Raises:
+        UserError: a backbone or a head without layers is to be trained.
+    """
+    if not isinstance(found.transfer, FineTune):
+        return
+    if not isinstance(found.backbone, Auto | Vision):
+        raise UserError(
+            f"transfer=finetune: backbone={found.backbone.name} has no layers to train; use a network, e.g. "
+            "backbone=efficientnet_lite0, or transfer=frozen"
+        )
+    check_head(found.head)
+
+
+def experiment(cfg: DictConfig, decision: Path, *, own: Collection[str] = ()) -> "Experiment":
     """Everything one job needs.
 
     Args:
         decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
+        own: see `choices`.
 
     Raises:
-        UserError: a setting of the wrong type or value, named as `group.key`; weights that cannot be had.
+        UserError: as `choices`; or weights that cannot be had.
     """
-    settings = plain(cfg)
-    dataset = build("dataset", settings["dataset"], DatasetSettings)
-    paths = build("paths", settings["paths"], Paths)
-    head = resolve_standardize(cast(Head, build("head", settings["head"], object)), standardize(settings["backbone"]))
-    settings["head"] |= {key: getattr(head, key) for key in ("standardize",) if hasattr(head, key)}
-    split, trainer = build("split", settings["split"], Split), build("trainer", settings["trainer"], Trainer)
-    transfer = cast(Transfer, build("transfer", settings["transfer"], object))
-    threads, seed = workers(settings["workers"]), whole("seed", settings["seed"])
-    settled = settle(settings["backbone"], Path(paths.weights), decision)
+    from src.experiment import Experiment
+
+    chosen = choices(plain(cfg), own=own)
+    settled = settle(chosen.settings["backbone"], Path(chosen.paths.weights), decision)
     return Experiment(
-        dataset=dataset,
-        head=head,
-        split=split,
-        trainer=trainer,
-        transfer=transfer,
-        paths=paths,
-        workers=threads,
-        seed=seed,
-        settings=settings,
+        dataset=chosen.dataset,
+        head=chosen.head,
+        split=chosen.split,
+        trainer=chosen.trainer,
+        transfer=chosen.transfer,
+        paths=chosen.paths,
+        workers=chosen.workers,
+        seed=chosen.seed,
+        settings=chosen.settings,
         settled=settled,
-        recipe=recipe({**settings, "backbone": settled}, decision),  # last: weights are loaded once all is in order
+        recipe=recipe({**chosen.settings, "backbone": settled}, decision),
     )
 
 
@@ -84,24 +191,42 @@ def build(group: str, settings: Mapping[str, Any], kind: type[T]) -> T:
     Raises:
         UserError: a value of the wrong type, or one the object refuses.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     target = described(settings)
     values = {key: value for key, value in settings.items() if key not in ("_target_", "standardize_features")}
     fields = {field.name: field.type for field in dataclasses.fields(target)}
-    if set(values) != set(fields):
-        raise UserError(
-            f"{group}: unknown settings {sorted(set(values) - set(fields))}, missing "
-            f"{sorted(set(fields) - set(values))}; {target.__name__} takes {', '.join(sorted(fields))}"
-        )
+    _check_names(group, values, fields)
     for key, value in values.items():
         if isinstance(value, bool) and bool not in (fields[key], *get_args(fields[key])):
             raise UserError(f"{group}.{key}: got {str(value).lower()}, which is neither a number nor a text")
     try:
-        return cast(T, TypeAdapter(target).validate_python(values))
+        return cast(T, _adapter(target).validate_python(values))
     except ValidationError as error:
         told = "; ".join(_told(group, cast(Mapping[str, Any], e)) for e in error.errors())
         raise UserError(f"{told}. See `python -m src.train --help`") from error
+
+
+@cache
+def _adapter(target: Any) -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(target)
+
+
+def _check_names(group: str, given: Collection[str], known: Collection[str], optional: Collection[str] = ()) -> None:
+    """Refuse settings that nothing reads, and settings that were removed.
+
+    Raises:
+        UserError: names the setting, and those most like it.
+    """
+    before = f"{group}." if group else ""
+    for name in sorted(set(given) - {*known, *optional}):
+        alike = [before + near for near in difflib.get_close_matches(name, known, n=3)]
+        way_out = f"did you mean {' or '.join(alike)}?" if alike else f"expected one of {', '.join(sorted(known))}"
+        raise UserError(f"{before}{name}: there is no such setting; {way_out}")
+    for name in sorted(set(known) - set(given)):
+        raise UserError(f"{before}{name}: missing, and every setting needs a value; do not remove it with ~")
 
 
 def described(settings: Mapping[str, Any]) -> Any:
@@ -121,8 +246,15 @@ def _told(group: str, error: Mapping[str, Any]) -> str:
 
 def standardize(backbone: Mapping[str, Any]) -> bool:
     """Whether features of this backbone are standardised where the head does not say (measured; see its YAML)."""
-    kind = "random" if backbone.get("weights") == "random" else "published"
-    return bool(backbone["standardize_features"][kind])
+    found = dict(backbone["standardize_features"])
+    _check_names("backbone.standardize_features", found, ("published", "random"))
+    return {name: truth(f"backbone.standardize_features.{name}", value) for name, value in found.items()}[
+        _kind_of_weights(backbone)
+    ]
+
+
+def _kind_of_weights(backbone: Mapping[str, Any]) -> str:
+    return "random" if backbone.get("weights") == "random" else "published"
 
 
 def tracking(cfg: DictConfig) -> tuple[TrackingSettings, Path]:
@@ -185,8 +317,11 @@ def recipe(settings: Mapping[str, Any], decision: Path) -> Recipe:
         decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
     """
     folder = Path(build("paths", settings["paths"], Paths).weights)
-    threads = workers(settings["workers"])
-    return Recipe(drawing(settings), backbone(settings["backbone"], folder, decision, threads))
+    drawn, threads = drawing(settings), workers(settings["workers"])
+    loaded = backbone(settings["backbone"], folder, decision, threads)
+    if loaded.input == "picture":
+        drawn.spectrogram.load()
+    return Recipe(drawn, loaded)
 
 
 def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads: int) -> Backbone:

@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 from src import configure, provenance, using
 from src.console import progress_bar
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.data.writing import write_asked
 from src.disturbance import KINDS, UNDISTURBED
 from src.disturbance.curves import Clips, Point, chosen, measure
 from src.disturbance.figure import draw
 from src.disturbance.waves import MP3_KBIT, Disturbance
 from src.errors import UserError
-from src.experiment import Paths
 from src.features import digest_of
 from src.material import Place, list_clips
 from src.report.naming import made_by

@@ -45,8 +45,6 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
         exec("")  # noqa: S102  # a text of ours, and an empty one
     except SystemExit as ended:  # Hydra, after it told what a launcher raised
         status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        if status:
-            sys.stderr.write(helping.mistyped(sys.argv[1:]))
     except BrokenPipeError:
         silence()
     if finish is not None and not finish() and status == 0:
@@ -68,13 +66,18 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def _check_overrides(words: list[str]) -> None:
-    """Refuse an override that Hydra's grammar cannot read, showing how to quote it."""
+    """Refuse an override of a setting that there is not, and one that Hydra's grammar cannot read, with the way out."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
+    if not any(word.startswith(("--config", "-c")) for word in words):  # else there may be files of the person's own
+        unknown = helping.mistyped(words)
+        if unknown:
+            sys.stderr.write(unknown)
+            sys.exit(2)
     for word in words:
-        if word.startswith("-") or "=" not in word:
+        if word.startswith("-") or ("=" not in word and not word.startswith("~")):
             continue
         if not word.partition("=")[0].strip("+~"):
             sys.stderr.write(f"{word}: no setting is named before the =\n")
@@ -83,6 +86,10 @@ def _check_overrides(words: list[str]) -> None:
         advice = launching.missing(value) if key == "hydra/launcher" else None
         if advice is not None:
             sys.stderr.write(f"{advice}\n")
+            sys.exit(2)
+        refused = helping.not_to_add(word)
+        if refused:
+            sys.stderr.write(refused)
             sys.exit(2)
         try:
             parser.parse_override(word)

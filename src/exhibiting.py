@@ -11,9 +11,9 @@ from omegaconf import DictConfig
 from src import configure, using
 from src.contents import Contents
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.data.writing import write_asked
 from src.errors import UserError
-from src.experiment import Paths
 from src.material import Place, list_clips
 from src.mistakes.cards import Cards
 from src.mistakes.judged import Judged, judged

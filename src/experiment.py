@@ -2,42 +2,31 @@
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from src import provenance
 from src.contents import Contents
 from src.data.clip import Dataset
-from src.data.dataset import DatasetSettings
+from src.data.dataset import DatasetSettings, classes_of
+from src.data.paths import Paths
 from src.data.split import Split
 from src.features import digest_of
-from src.head import FittedHead, Head, Trainer
+from src.head import FittedHead, Head, MetricLogger, Trainer
 from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
-from src.recipe import Recipe
+from src.recipe import Drawing, Recipe, input_key
 from src.results import log_results
-from src.tracking import Run, RunRecord, Store, flat
+from src.tracking import RunRecord, Store, flat
 from src.trained.card import Card
-from src.transfer import FineTune, Transfer
+from src.transfer import FineTune, Transfer, check_head
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    from src.transfer.tuning import Tuned
 
-_STEPPED = ("linear", "mlp", "smo")
-
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised by whoever changes what an accuracy means; tables flag results of different versions."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Folders: of the datasets, of the cache, of the tracking database, of weight files."""
-
-    data: str
-    cache: str
-    tracking: str
-    weights: str
 
 
 @dataclass(frozen=True)
@@ -61,37 +50,83 @@ class Experiment:
     settings: dict[str, Any]
     settled: dict[str, Any]
 
-    def identity(self, data: str) -> str:
-        """Hash of everything that determines the result; neither where it runs nor how it logs.
+    @property
+    def settings_digest(self) -> str:
+        """What reports find runs by; see `settings_key`."""
+        key = settings_key(
+            self.dataset, self.recipe.drawing, self.recipe.backbone,
+            head=self.head, transfer=self.transfer, trainer=self.trainer, split=self.split,
+        )  # fmt: skip
+        return digest_of(key)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which of `seed` and the trainer's settings change the bits of the result."""
+        return self.head.reads | self.transfer.reads
+
+    def key(self, contents: Contents) -> dict[str, Any]:
+        """Everything that determines the result, as literals; neither how it is logged nor how many cores there are.
 
         Args:
-            data: digest of the dataset's contents.
+            contents: the dataset's clips and their files.
+
+        Raises:
+            UserError: classes to keep or to relabel that the dataset has not, or a device that is not there.
         """
-        labels: dict[str, Any] = {key: getattr(self.dataset, key) for key in ("label", "keep", "on_error")}
-        if self.dataset.label == "loudness":
-            labels["loudness_classes"] = self.dataset.loudness_classes
-        elif self.dataset.label != "class":
-            labels["relabel"] = self.dataset.relabel[self.dataset.label]
-        steps = {
-            "max_steps": self.trainer.max_steps,
-            "batch_size": self.trainer.batch_size,
-            "threads": self.trainer.threads,
-        }
-        head = {"kind": type(self.head).__name__, **asdict(cast("DataclassInstance", self.head))}
-        parts = {
+        classes = classes_of(self.dataset, contents.dataset)
+        return {
             "version": RESULT_VERSION,
-            "data": data,
-            "base": self.dataset.base or self.dataset.title,
-            "labels": labels,
+            "data": contents.digest(),
+            "dataset": self.dataset.key(classes),
             "features": self.recipe.key(),
-            "head": head,
-            "split": self.split.key(),
-            "trainer": steps if self.head.name in _STEPPED else {},
-            "seed": self.seed,
+            **fit_key(self.head, self.transfer, self.trainer),
+            "split": self.split.key_for(contents.dataset.base),
+            "device": self.trainer.device() if "accelerator" in self.reads else None,
+            "seed": self.seed if "seed" in self.reads else None,
         }
-        if tuning := self.transfer.key():  # what was known before it could be chosen keeps its identity
-            parts["transfer"] = {**tuning, "threads": self.trainer.threads}
-        return digest_of(parts)
+
+    def identity(self, contents: Contents) -> str:
+        """Digest of `key`: runs of one identity are one result."""
+        return digest_of(self.key(contents))
+
+    def cell(self, contents: Contents) -> str:
+        """Digest of `key` without the seed: runs of one cell repeat each other with other seeds."""
+        return digest_of({**self.key(contents), "seed": None})
+
+
+def settings_key(
+    dataset: DatasetSettings,
+    drawing: Drawing,
+    backbone: Any,
+    *,
+    head: Head,
+    transfer: Transfer,
+    trainer: Trainer,
+    split: Split,
+) -> dict[str, Any]:
+    """What the settings alone say of a result, whatever the data, a network, the device and the seed.
+
+    It needs neither files nor weights, so that a report can look for the runs of a configuration.
+
+    Args:
+        backbone: loaded, or its settings; one without weights is told by its identity.
+    """
+    relabel = {name: sorted(olds) for name, olds in dataset.relabel.get(dataset.label, {}).items()}
+    return {
+        "dataset": {**dataset.key(()), **dataset.chosen_classes(), "relabel": relabel},
+        "group_pattern": dataset.group_pattern,
+        "window": drawing.window.key(),
+        "input": input_key(drawing, backbone.input),
+        "backbone": backbone.identity if backbone.weights == "none" else "network",
+        **fit_key(head, transfer, trainer),
+        "split": split.key_for(dataset.base or dataset.title),
+    }
+
+
+def fit_key(head: Head, transfer: Transfer, trainer: Trainer) -> dict[str, Any]:
+    """What determines a fit, besides the clips, the device and the seed."""
+    reads = head.reads | transfer.reads
+    return {"head": head.key(), "transfer": transfer.key(), "trainer": trainer.key(reads)}
 
 
 @dataclass(frozen=True)
@@ -130,33 +165,94 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     paths = experiment.paths
     place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
     contents = list_clips(experiment.dataset, place, anew=force)
-    identity = experiment.identity(contents.digest())
-    tags = {**_tags(experiment, contents.dataset), "identity": identity, "data_digest": contents.digest()}
+    identity = experiment.identity(contents)
+    tags = {
+        **_tags(experiment, contents.dataset),
+        "identity": identity,
+        "cell": experiment.cell(contents),
+        "settings": experiment.settings_digest,
+        "data_digest": contents.digest(),
+    }
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))
     with Ledger(store).job(identity, force=force) as job:
         if job.known is not None:
             return Outcome.of(job.known)
         with job.run(name, tags) as run:
             run.log(params=flat(experiment.settings))
-            material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
-            learned = _fit(experiment, material, run)
-            if isinstance(experiment.transfer, FineTune):
-                learned = _fine_tuned(experiment.transfer, experiment, contents, learned, place, run)
-            material = learned.material
-            seconds = {**material.extraction.seconds, **learned.seconds}
+            learned = learn(experiment, contents, place, run.lightning_logger())
+            if learned.tuned is not None:
+                from src.transfer.tuning import save
+
+                with tempfile.TemporaryDirectory() as folder:
+                    save(learned.tuned, Path(folder))
+                    run.artifacts(Path(folder))
             card = _card(experiment, learned)
-            accuracy = log_results(run, material, learned.head, seconds, experiment.settings, card)
-    return Outcome(run.run_id, accuracy, len(material.where("test")), seconds, tags)
+            accuracy = log_results(run, learned.material, learned.head, learned.seconds, experiment.settings, card)
+    return Outcome(run.run_id, accuracy, len(learned.material.where("test")), learned.seconds, tags)
 
 
 @dataclass(frozen=True, eq=False)
-class _Learned:
-    """A head, the features it was fitted to, and what made them; seconds per stage of learning."""
+class Learned:
+    """A fitted head, the features it was fitted to, and what made them.
+
+    Attributes:
+        seconds: per stage, of features and of learning.
+        tuned: the network that was trained with the head; None: it stayed as it was.
+    """
 
     recipe: Recipe
     material: Material
     head: FittedHead
     seconds: dict[str, float]
+    tuned: "Tuned | None" = None
+
+
+def learn(experiment: Experiment, contents: Contents, place: Place, logger: MetricLogger) -> Learned:
+    """Features, a head fitted to them, and the network trained with it where that is asked for.
+
+    Args:
+        contents: the dataset's clips and their files.
+        logger: takes the validation curve; of the network's training, where it is trained.
+
+    Raises:
+        UserError: the data or the settings do not allow it.
+    """
+    transfer = experiment.transfer
+    material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
+    start = time.perf_counter()
+    head = experiment.head.fit(
+        material.examples("train"),
+        material.examples("validation"),
+        classes=len(material.dataset.classes),
+        seed=experiment.seed,
+        trainer=experiment.trainer,
+        logger=None if isinstance(transfer, FineTune) else logger,
+    )
+    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
+    learned = Learned(experiment.recipe, material, head, seconds)
+    if isinstance(transfer, FineTune):
+        return _fine_tuned(experiment, transfer, contents, learned, place, logger)
+    return learned
+
+
+def _fine_tuned(
+    experiment: Experiment, settings: FineTune, contents: Contents, begun: Learned, place: Place, logger: MetricLogger
+) -> Learned:
+    """The network trained with the head, and its features of every clip."""
+    from src.head.validation import log_validation
+    from src.transfer.tuning import finetune
+
+    start = time.perf_counter()
+    tuned = finetune(
+        settings, begun.recipe, begun.material, begun.head,
+        seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
+    )  # fmt: skip
+    tuning = time.perf_counter() - start
+    recipe = replace(begun.recipe, backbone=tuned.network)
+    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
+    log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
+    seconds = {**material.extraction.seconds, "fit": begun.seconds["fit"], "finetune": tuning}
+    return Learned(recipe, material, tuned.head, seconds, tuned)
 
 
 def _check(experiment: Experiment) -> None:
@@ -165,46 +261,10 @@ def _check(experiment: Experiment) -> None:
         from src.transfer.tuning import tunable  # here: torch and Lightning take seconds
 
         tunable(experiment.recipe.backbone)
+        check_head(experiment.head)
 
 
-def _fit(experiment: Experiment, material: Material, run: Run) -> _Learned:
-    """The head fitted to frozen features."""
-    start = time.perf_counter()
-    head = experiment.head.fit(
-        material.examples("train"),
-        material.examples("validation"),
-        classes=len(material.dataset.classes),
-        seed=experiment.seed,
-        trainer=experiment.trainer,
-        # where the network is trained next, the curve is that of its training
-        logger=None if isinstance(experiment.transfer, FineTune) else run.lightning_logger(),
-    )
-    return _Learned(experiment.recipe, material, head, {"fit": time.perf_counter() - start})
-
-
-def _fine_tuned(
-    settings: FineTune, experiment: Experiment, contents: Contents, begun: _Learned, place: Place, run: Run
-) -> _Learned:
-    """The network trained with the head, whose weights the run stores, and its features of every clip."""
-    from src.head.validation import log_validation
-    from src.transfer.tuning import finetune, save
-
-    start, logger = time.perf_counter(), run.lightning_logger()
-    tuned = finetune(
-        settings, begun.recipe, begun.material, begun.head,
-        seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
-    )  # fmt: skip
-    seconds = {**begun.seconds, "finetune": time.perf_counter() - start}
-    with tempfile.TemporaryDirectory() as folder:
-        save(tuned, Path(folder))
-        run.artifacts(Path(folder))
-    recipe = replace(begun.recipe, backbone=tuned.network)
-    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
-    log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
-    return _Learned(recipe, material, tuned.head, seconds)
-
-
-def _card(experiment: Experiment, learned: _Learned) -> Card:
+def _card(experiment: Experiment, learned: Learned) -> Card:
     durations = [facts.duration for facts in learned.material.extraction.facts]
     return Card.of(
         learned.recipe.key(),
@@ -213,16 +273,17 @@ def _card(experiment: Experiment, learned: _Learned) -> Card:
         learned.head.kind,
         trained=[durations[i] for i in learned.material.where("train")],
         every=durations,
+        tuned=isinstance(experiment.transfer, FineTune),
     )
 
 
 def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
     backbone = experiment.recipe.backbone
-    drawn = type(experiment.recipe.drawing.spectrogram).__name__.lower()
+    spectrogram = experiment.recipe.drawing.spectrogram
     return {
         "dataset": dataset.name,
         "preprocess": experiment.recipe.drawing.preprocess.name,
-        "spectrogram": drawn if backbone.input == "picture" else "none",
+        "spectrogram": spectrogram.name if backbone.input == "picture" else "none",
         "backbone": backbone.name,
         "weights": backbone.weights,
         "head": experiment.head.name,

@@ -29,18 +29,17 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
         shared: folder shared by the jobs of one sweep.
     """
     _divide_threads(cfg)
-    force, show = configure.truth("force", cfg.force), _progress(cfg)
     where = configure.tracking(cfg)
     with nothing_collected():
         experiment, store = configure.experiment(cfg, shared), open_store(*where)
-    return run_experiment(experiment, store, force=force, progress=show)
+    return run_experiment(experiment, store, force=configure.truth("force", cfg.force), progress=_progress(cfg))
 
 
 def prefetch(cfg: DictConfig) -> None:
     """Compute the features that one configuration needs, and say how many this job did."""
     _divide_threads(cfg)
     with sweeping.shared_folder() as shared, nothing_collected():
-        experiment = configure.experiment(cfg, shared)
+        experiment = configure.experiment(cfg, shared, own=("share",))
     place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
     title = experiment.dataset.title
     contents = list_clips(experiment.dataset, place)

@@ -100,8 +100,11 @@ def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split
     """Features, labels and split of listed clips.
 
     Raises:
-        UserError: no usable data; every unusable file is named, unless `dataset.on_error=skip`.
+        UserError: a split that leaves a class without training clips, before anything is computed where labels are
+            known beforehand; no usable data; every unusable file is named, unless `dataset.on_error=skip`.
     """
+    if settings.label != "loudness":  # whose labels are measured first
+        split.tested_parts(datasets.labelled(settings, contents.dataset, ()))
     if settings.on_error == "fail":
         _refuse(contents.dataset, _unusable(contents, recipe.window, place, settings.title))
     told = place.progress(f"{settings.title}: features")
@@ -114,7 +117,7 @@ def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split
             f"{contents.dataset.name}: none of the {len(contents.dataset.clips)} files in {root} can be used"
         )
     dataset, extraction = _labelled(settings, contents.dataset, extraction)
-    parts = split.parts(dataset)
+    parts = split.tested_parts(dataset)
     position = {label: i for i, label in enumerate(dataset.classes)}
     labels = np.array([position[clip.label] for clip in dataset.clips], dtype=np.int64)
     notes = _notes(dataset, extraction, recipe, parts)
@@ -172,11 +175,7 @@ def _refuse(dataset: Dataset, failed: Mapping[str, str]) -> None:
 def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extraction) -> tuple[Dataset, Extraction]:
     """The usable clips under the labels asked for, with their features in the same order."""
     usable = replace(dataset, clips=tuple(extraction.clips))
-    if settings.label == "loudness":
-        rms = [facts.rms for facts in extraction.facts]
-        usable = datasets.kept(datasets.by_loudness(usable, rms, settings.loudness_classes), settings.keep)
-    elif settings.label != "class":
-        usable = datasets.kept(datasets.relabelled(usable, settings.relabel[settings.label]), settings.keep)
+    usable = datasets.labelled(settings, usable, [facts.rms for facts in extraction.facts])
     position = {clip.id: i for i, clip in enumerate(extraction.clips)}
     return usable, extraction.chosen([position[clip.id] for clip in usable.clips], usable.clips)
 
@@ -203,11 +202,6 @@ def _notes(dataset: Dataset, extraction: Extraction, recipe: Recipe, parts: Sequ
 
 
 def _warn(dataset: Dataset, parts: Sequence[Part], notes: dict[str, list[str]]) -> None:
-    if "test" not in parts:
-        raise UserError(
-            f"{dataset.name}: the split leaves no test clips of {len(dataset.clips)} in all; add clips, or use "
-            "split=stratified or split=kfold"
-        )
     # The clips of a set without groups may still hold the same bytes.
     parting = "kfold" if all(name.startswith(SAME_BYTES) for name in notes["groups on both sides"]) else "grouped"
     consequences = {

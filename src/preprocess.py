@@ -1,6 +1,7 @@
 """What is done to a waveform before its picture: the paper's conditions (sections 4 and 6)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,16 @@ class Preprocess:
                 f"preprocess.levels_dbfs: got {list(self.levels_dbfs)}; expected levels of at most 0 dBFS, since a "
                 "louder copy would clip. Give e.g. [-35,-30,-25,-20,-15,-10,-5,0]"
             )
+        if (self.name == "unprocessed") != (not self.levels_dbfs) and self.name in ("unprocessed", "normalized"):
+            raise UserError(
+                f"preprocess.levels_dbfs: got {list(self.levels_dbfs)} for the condition {self.name!r}, which tables "
+                f"would name wrongly; choose preprocess={'normalized' if self.levels_dbfs else 'unprocessed'}, or name "
+                "it with preprocess.name=NAME"
+            )
+
+    def key(self) -> dict[str, Any]:
+        """What determines the waveform; the name is for tables."""
+        return {"levels_dbfs": [level + 0.0 for level in self.levels_dbfs]}  # -0.0 is 0.0
 
     def __call__(self, waveform: Waveform) -> Waveform:
         """Apply the levels; the peak is taken over all channels, and nothing is requantised.

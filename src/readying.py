@@ -18,8 +18,8 @@ from src.data import manifest, published, sources
 from src.data.audio import UnreadableAudio, header
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.errors import UserError, printable
-from src.experiment import Paths
 from src.tracking import Store
 
 log = logging.getLogger(__name__)

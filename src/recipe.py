@@ -2,9 +2,9 @@
 
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,9 +16,6 @@ from src.features import FEATURE_VERSION
 from src.preprocess import Preprocess
 from src.render_stats import ClipStats, Image, RenderStats, render_stats
 from src.spectrogram import Spectrogram
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,11 @@ class Drawing:
         return render_stats(waveform, self.mono, self.spectrogram, image, rms)
 
 
-def input_key(drawing: Drawing) -> dict[str, Any]:
-    """What determines an image, besides the clip and its window."""
-    spectrogram = cast("DataclassInstance", drawing.spectrogram)
-    described = {"kind": type(spectrogram).__name__, **asdict(spectrogram)}
-    return {"levels_dbfs": list(drawing.preprocess.levels_dbfs), "mono": drawing.mono, "spectrogram": described}
+def input_key(drawing: Drawing, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
+    """What determines a backbone's input, besides the clip and its window; no picture where it reads the waveform."""
+    if reads == "waveform":
+        return drawing.preprocess.key()
+    return {**drawing.preprocess.key(), "mono": drawing.mono, "spectrogram": drawing.spectrogram.key()}
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,13 @@ class Recipe:
 
     def key(self) -> dict[str, Any]:
         """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
-        key: dict[str, Any] = {
+        return {
             "version": FEATURE_VERSION,
             "decoding": DECODING_VERSION,
             "window": self.window.key(),
-            "levels_dbfs": list(self.drawing.preprocess.levels_dbfs),
+            **input_key(self.drawing, self.backbone.input),
             "backbone": self.backbone.identity,
         }
-        return key if self.backbone.input == "waveform" else key | input_key(self.drawing)
 
     def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, ClipStats]:
         """One clip up to the backbone's input; every stage's seconds go to `timer`.

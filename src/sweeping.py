@@ -87,7 +87,7 @@ class SweepCallback(Callback):
         """Make the folder of the results, and print how many jobs there are.
 
         Raises:
-            SystemExit: 1, where the folder cannot be made, or a backbone of the sweep cannot be loaded.
+            SystemExit: 1, where a setting is wrong, the folder cannot be made, or a backbone cannot be loaded.
         """
         sweeper, words = config.hydra.sweeper, list(config.hydra.overrides.task)
         if str(sweeper.get("_target_")).endswith(".BasicSweeper"):
@@ -95,6 +95,8 @@ class SweepCallback(Callback):
                 self._jobs = jobs_of(sweeper.params or {}, words)
             except HydraException:  # the sweeper, which comes next, raises it again
                 return
+            if config.hydra.job.name == "train":
+                _check(self._jobs)
         self._folder = Path(config.hydra.sweep.dir).absolute() / f"results-{uuid.uuid4().hex[:12]}"
         try:
             self._folder.mkdir(parents=True)
@@ -121,6 +123,17 @@ class SweepCallback(Callback):
 
     def _take_over(self) -> None:
         _current.folder, _current.jobs = self._folder, self._jobs
+
+
+def _check(jobs: Sequence[Words]) -> None:
+    """End the program before the first job where a setting is wrong; of a callback's errors Hydra only warns."""
+    from src.effect import check_sweep
+
+    try:
+        check_sweep(jobs)
+    except UserError as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from error
 
 
 def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) -> None:

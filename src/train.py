@@ -1,17 +1,34 @@
 """Train a head on frozen features, once or over a sweep: `python -m src.train -m dataset=genre seed=0,1,2,3,4`."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src import entry, sweeping
+
+if TYPE_CHECKING:
+    from src.experiment import Outcome
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """One job."""
-    from src.job import train
+    sweeping.run_job(cfg, _train)
 
-    sweeping.run_job(cfg, train)
+
+def _train(cfg: DictConfig, shared: Path) -> "Outcome":
+    hydra_config = HydraConfig.get()
+    if hydra_config.mode != RunMode.MULTIRUN:  # the jobs of a sweep are checked before its first
+        from src.effect import check_job
+
+        check_job(cfg, list(hydra_config.overrides.task))
+    from src.job import train  # only now, since this imports what takes seconds
+
+    return train(cfg, shared)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,16 @@ WRONG = [
     ("split=kfold split.folds=2", r"split\.folds=2 split\.fold=0: expected at least 3 folds"),
     ("split.seed=x", r"split\.seed='x': input should be a valid integer"),
     ("paths.data=null", r"paths\.data=None: input should be a valid string"),
-    ("+dataset.extra=1", r"dataset: unknown settings \['extra'\], missing \[\]; DatasetSettings takes base, classes"),
-    ("~dataset.start", r"dataset: unknown settings \[\], missing \['start'\]"),
+    ("+dataset.extra=1", r"dataset\.extra: there is no such setting; expected one of base, classes"),
+    ("+dataset.strat=1", r"dataset\.strat: there is no such setting; did you mean dataset\.start"),
+    ("+sede=1", r"sede: there is no such setting; did you mean seed"),
+    ("~dataset.start", r"dataset\.start: missing"),
+    ("~seed", r"seed: missing"),
+    ("~trainer", r"trainer: missing"),
+    (
+        "backbone.standardize_features.published=no",
+        r"backbone\.standardize_features\.published: got 'no'; expected true",
+    ),
     ("dataset.root=???", r"dataset\.root: must be given, e\.g\. dataset\.root="),
 ]
 
@@ -90,7 +98,7 @@ def test_tracking(compose, value, tracking):
 
 def test_everything_is_checked_before_weights_are_loaded(configured, monkeypatch):
     monkeypatch.setattr(configure, "_loaded", lambda *_: pytest.fail("loaded"))
-    for word in ("seed=abc", "trainer.max_steps=foo", "split.seed=x", "workers=0", "head.learning_rate=x"):
+    for word in ("seed=abc", "trainer.max_steps=foo", "split.seed=x", "workers=0", "head.learning_rate=x", "force=2"):
         with pytest.raises(UserError):
             configured(word)
 
@@ -130,7 +138,7 @@ def test_the_settings_that_are_kept_are_whole_and_plain(configured):
         (["backbone=efficientnet_lite0", "backbone.weights=random"], True),
         (["backbone=efficientnet_lite0", "head.standardize=true"], True),
         (["backbone=pixels", "head.standardize=false"], False),
-        (["backbone=efficientnet_lite0", "head=smo"], False),
+        (["backbone=efficientnet_lite0", "head=one_vs_one"], False),
     ],
 )
 def test_a_head_that_does_not_say_takes_the_choice_of_its_backbone(configured, monkeypatch, words, standardized):

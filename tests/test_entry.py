@@ -54,12 +54,39 @@ def test_a_setting_without_a_name(capsys, monkeypatch):
     assert told("=3", capsys, monkeypatch) == "=3: no setting is named before the =\n"
 
 
-@pytest.mark.parametrize("word", ["seed=0", "a.b=[1,2]", "x='a b'", "--help", "-m", "seed=0,1", "~x", "+a.b={c: 1}"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=0", "dataset.keep=[1,2]", "dataset.root='a b'", "--help", "-m", "seed=0,1", "head=mlp",
+        "+dataset.relabel.size={a: [b]}", "~dataset.classes.rock", "+hydra.launcher.n_jobs=2", "~hydra.callbacks",
+        "hydra/launcher=basic", "dataset@other=genre",
+    ],
+)  # fmt: skip
 def test_words_that_can_be_read_pass(word, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train", word])
     with pytest.raises(SystemExit) as ended:
         entry.launch(lambda: None)
     assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("+foo=1", r"\+foo: there is no such setting"),
+        ("+sede=1", r"did you mean seed"),
+        ("++trainer.max_stepz=1", r"did you mean trainer\.max_steps"),
+        ("+dataset.foo=1", r"\+dataset\.foo: there is no such setting"),
+        ("+trainer.max_steps=3", r"leave the \+ out: trainer\.max_steps=3"),
+        ("++seed=1", r"leave the \+ out: seed=1"),
+        ("+experiment=table3", r"leave the \+ out: experiment=table3"),
+        ("sede=1", r"sede: there is no such setting; did you mean seed"),
+        ("~dataset.start", r"cannot be removed.*dataset\.start=VALUE"),
+        ("~dataset.start=0.0", r"cannot be removed"),
+        ("~trainer", r"cannot be removed"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused_and_none_can_be_removed(word, advice, capsys, monkeypatch):
+    assert re.search(advice, told(word, capsys, monkeypatch))
 
 
 def test_the_exit_status_is_honest(monkeypatch):

@@ -188,7 +188,7 @@ MATTERS_TO_FEATURES = [
     "spectrogram.height=100", "spectrogram.pixels_per_second=50", "spectrogram.reference=peak", "backbone.rows=5",
 ]  # fmt: skip
 DOES_NOT = [
-    "seed=1", "head=smo", "split=hash", "split.seed=4", "trainer=quick", "workers=1", "tracking.experiment=x",
+    "seed=1", "head=one_vs_one", "split=hash", "split.seed=4", "trainer=quick", "workers=1", "tracking.experiment=x",
     "paths.cache=c", "paths.data=d", "dataset.name=other", "dataset.on_error=skip", "dataset.keep=[a,b]",
     "preprocess.name=x", "progress=true", "force=true",
 ]  # fmt: skip
@@ -276,7 +276,7 @@ def test_frozen_means_frozen_through_a_whole_job(bench, birds, engine):
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp", "logistic", "random_forest", "smo"])
+@pytest.mark.parametrize("head", ["linear", "mlp", "logistic", "random_forest", "one_vs_one"])
 def test_every_head_makes_a_run(bench, birds, head):
     outcome = bench.run(*birds, f"head={head}")
     store = bench.store()

@@ -50,6 +50,7 @@ ORDER = (
     "launching",
     "console",
     "configure",
+    "effect",
     "using",
     "served",
     "classifying",
@@ -99,8 +100,8 @@ ONLY = {
     "audiomentations": ("disturbance.waves",),
     "hydra": (*ENTRY_POINTS, "entry", "helping", "sweeping", "job", "using", "ledger.cells", "report.asked"),
     "omegaconf": (
-        *ENTRY_POINTS, "configure", "using", "classifying", "handing", "helping", "sweeping", "job", "viewing",
-        "readying", "auditing", "explaining", "exhibiting", "disturbing", "ledger.cells", "report.asked",
+        *ENTRY_POINTS, "configure", "effect", "using", "classifying", "handing", "helping", "sweeping", "job",
+        "viewing", "readying", "auditing", "explaining", "exhibiting", "disturbing", "ledger.cells", "report.asked",
     ),
 }  # fmt: skip
 

@@ -218,8 +218,31 @@ def test_a_class_without_test_clips_is_a_warning(make, birds, caplog):
 def test_no_test_clips_at_all_is_an_error(make, tmp_path, write_clips):
     name = next(f"{i}" for i in range(99) if hash_part("few", f"a/{i}") == hash_part("few", f"b/{i}") == "train")
     write_clips(tmp_path / "few", ["a", "b"], 1, names=lambda i: name)
-    with pytest.raises(UserError, match=r"few: the split leaves no test clips of 2 in all; add clips, or use split"):
+    with pytest.raises(UserError, match=r"few: split=hash leaves no test clips of 2 in all; add clips$"):
         make(tmp_path / "few", split=HASH)
+
+
+SIZES = {"small": ["wren"], "large": ["owl"]}
+
+
+@pytest.mark.parametrize("changes", [{}, {"label": "size", "relabel": {"size": SIZES}}])
+def test_a_class_without_training_clips_is_reported_before_anything_is_computed(make, tmp_path, write_clips, changes):
+    tested = next(f"{i}" for i in range(99) if hash_part("birds", f"wren/{i}") == "test")
+    write_clips(tmp_path / "birds", ["owl"], 20)
+    write_clips(tmp_path / "birds", ["wren"], 1, names=lambda _: tested)
+    with pytest.raises(UserError, match=r"birds: split=hash leaves no training clips for (wren|small) \(1 clips\)"):
+        make(tmp_path / "birds", split=HASH, **changes)
+    assert not (tmp_path / "cache" / "features").exists()
+
+
+def test_classes_that_are_not_there_are_reported_before_anything_is_computed(make, birds, tmp_path):
+    with pytest.raises(
+        UserError, match=r"dataset\.keep: got \['tiny', 'small'\]; expected two or more of small, large"
+    ):
+        make(birds, label="size", relabel={"size": SIZES}, keep=["tiny", "small"])
+    with pytest.raises(UserError, match=r"dataset\.relabel: gull"):
+        make(birds, label="size", relabel={"size": {"small": ["wren"], "large": ["owl", "gull"]}})
+    assert not (tmp_path / "cache" / "features").exists()
 
 
 def test_a_group_on_both_sides_is_a_warning(make, birds, caplog):

@@ -54,15 +54,15 @@ def test_the_best_is_by_validation_and_the_newest_of_equals(runs, asked):
 @pytest.mark.parametrize(
     ("words", "number"),
     [
-        (["preprocess=unprocessed"], 2), (["head=smo"], 3), (["backbone=marsyas"], 4), (["backbone=auto"], 5),
+        (["preprocess=unprocessed"], 2), (["head=one_vs_one"], 3), (["backbone=marsyas"], 4), (["backbone=auto"], 5),
         (["backbone=efficientnet_lite0"], 5), (["spectrogram=waveform"], 6), (["seed=7"], 7), (["origin=rendered"], 8),
         (["split=kfold"], 9), (["head=linear", "head.learning_rate=0.01", "seed=7"], 7), (["backbone=pixels"], 12),
     ],
 )  # fmt: skip
 def test_choices_leave_runs_out(runs, asked, words, number):
     runs(
-        record(2, 0.1, preprocess="unprocessed"), record(3, 0.1, head="smo"), record(4, 0.1, backbone="marsyas"),
-        record(5, 0.1, backbone="efficientnet_lite0"), record(6, 0.1, spectrogram="waveformpicture"),
+        record(2, 0.1, preprocess="unprocessed"), record(3, 0.1, head="one_vs_one"), record(4, 0.1, backbone="marsyas"),
+        record(5, 0.1, backbone="efficientnet_lite0"), record(6, 0.1, spectrogram="waveform"),
         record(7, 0.1, seed="7"), record(8, 0.1, origin="rendered"), record(9, 0.1, split="kfold"), record(12, 0.9),
     )  # fmt: skip
     assert using.find_run(asked("run=best", "dataset=composer", *words)).started == number
@@ -89,8 +89,8 @@ def test_a_run_is_named_by_its_beginning(runs, asked):
         using.find_run(asked("run=a"))
     with pytest.raises(UserError, match="run=c: no run of the experiment 'x' begins like this"):
         using.find_run(asked("run=c"))
-    with pytest.raises(UserError, match=r"run=ab: it has its own settings; leave head=smo out"):
-        using.find_run(asked("run=ab", "head=smo"))
+    with pytest.raises(UserError, match=r"run=ab: it has its own settings; leave head=one_vs_one out"):
+        using.find_run(asked("run=ab", "head=one_vs_one"))
 
 
 @pytest.mark.parametrize("begin", ["7000e346", "08122886", "12345678"])

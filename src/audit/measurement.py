@@ -65,7 +65,7 @@ def measure(
     contents = read_contents(dataset, cache=cache, workers=workers)
     recipe: dict[str, Any] = {"fingerprint": fingerprints.VERSION, "decoding": DECODING_VERSION, "window": window.key()}
     if drawing is not None:
-        recipe["drawing"] = {**input_key(drawing), "sample_rate": drawing.window.sample_rate}
+        recipe["drawing"] = {**input_key(drawing, "picture"), "sample_rate": drawing.window.sample_rate}
         recipe["version"] = FEATURE_VERSION
     store = FeatureCache(cache / "fingerprints", recipe)
     rows = store.read(contents.digests.values())

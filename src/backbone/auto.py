@@ -5,6 +5,7 @@ Decided once per sweep, so that all its runs use the same one.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from src.backbone import hub
 from src.backbone.vision import Vision
@@ -66,6 +67,8 @@ class Auto:
     scaling: str | None
     size: int | None
     antialias: bool
+
+    input: ClassVar[Literal["picture"]] = "picture"
 
     def __post_init__(self) -> None:
         Vision(model=INCEPTION.model, **asdict(self))  # complains about values that neither can take

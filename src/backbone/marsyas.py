@@ -8,15 +8,17 @@ Arrays are laid out (bins, frames), and no product goes through BLAS, whose last
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64
-from scipy import sparse
 
 from src.backbone import JSON
 from src.data.waveform import Waveform
 from src.errors import UserError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 FRAME = 512  # samples per frame, and from one frame to the next
 BINS = FRAME // 2 + 1
@@ -47,8 +49,8 @@ class Filters:
         chroma: 12 pitch classes from A; sparse, shape (12, 257).
     """
 
-    mel: sparse.csr_array
-    chroma: sparse.csr_array
+    mel: "sparse.csr_array"
+    chroma: "sparse.csr_array"
 
 
 def mel_triangles(sample_rate: int) -> Float64[np.ndarray, "40 257"]:
@@ -89,6 +91,8 @@ def chroma_weights(sample_rate: int) -> Float64[np.ndarray, "12 257"]:
 @lru_cache(maxsize=16)
 def filters(sample_rate: int) -> Filters:
     """Both banks for a sample rate in Hz, made once."""
+    from scipy import sparse  # settings are checked without
+
     return Filters(sparse.csr_array(mel_triangles(sample_rate)), sparse.csr_array(chroma_weights(sample_rate)))
 
 
@@ -122,7 +126,7 @@ def flux(log_power: Float64[np.ndarray, "257 frames_and_one_before"]) -> Float64
     return out
 
 
-def mfcc(power: Float64[np.ndarray, "257 frames"], mel: sparse.csr_array) -> Float64[np.ndarray, "13 frames"]:
+def mfcc(power: Float64[np.ndarray, "257 frames"], mel: "sparse.csr_array") -> Float64[np.ndarray, "13 frames"]:
     """Cosine transform of the log10 energies of the mel bands; a band without any energy counts as 0."""
     energy = mel @ power
     bands = np.zeros_like(energy)

@@ -1,13 +1,13 @@
 """The control: the picture itself, made small, as features. What a network adds is what it has beyond these."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from src.backbone import JSON
-from src.backbone.squash import squash
 from src.errors import UserError
 
 
@@ -35,6 +35,7 @@ class Pixels:
 
     def load(self, *_: object, **__: object) -> "Pixels":
         """Ready as it is; takes what `Vision.load` takes."""
+        import_module("src.backbone.squash")  # torch is imported now, and not within the first clip's time
         return self
 
     @property
@@ -49,6 +50,8 @@ class Pixels:
 
     def prepare(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> Float32[np.ndarray, " pixels"]:
         """Squash a picture, (rows, columns) or (rows, columns, 3); colours are averaged."""
+        from src.backbone.squash import squash  # torch, which settings are checked without
+
         small = squash(picture, self.rows, self.columns, antialias=True).mean(axis=0, dtype=np.float32)
         features: np.ndarray = small.ravel() / np.float32(255)
         return features

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from src.backbone.weights import RANDOM, check_name
 from src.errors import UserError
@@ -49,6 +49,8 @@ class Vision:
     scaling: str | None
     size: int | None
     antialias: bool
+
+    input: ClassVar[Literal["picture"]] = "picture"
 
     def __post_init__(self) -> None:
         for key, allowed in CHOICES.items():

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -63,7 +63,7 @@ class Window:
 
     def key(self) -> dict[str, float | None]:
         """What the cache knows this window by."""
-        return asdict(self)
+        return {"start": self.start, "duration": self.duration, "sample_rate": self.sample_rate}
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from src.data import folder, manifest
 from src.data.audio import MONO, Window
@@ -81,6 +81,29 @@ class DatasetSettings:
     def title(self) -> str:
         """The dataset's name in tables, tags and paths."""
         return self.name or folder.slug(Path(self.root).resolve().name)
+
+    def key(self, classes: Sequence[str]) -> dict[str, Any]:
+        """What determines the clips' labels, besides their files and names.
+
+        Args:
+            classes: those that a classifier tells apart, in the order of its outputs: ties go to the first, and
+                batches are drawn class by class.
+        """
+        key = {"name": self.title, "classes": list(classes), "label": self.label, "on_error": self.on_error}
+        if self.label == "loudness":
+            return {**key, "loudness_classes": self.loudness_classes}
+        if self.label == "class":
+            return key
+        return {**key, "relabel": {name: sorted(self.relabel[self.label].get(name, ())) for name in classes}}
+
+    def chosen_classes(self) -> dict[str, Any]:
+        """What the settings alone say of the classes: their order, and which of them take part; None: not said."""
+        if self.label == "loudness":
+            known = [f"loud{i + 1}" for i in range(self.loudness_classes)]
+        else:
+            known = list((self.classes or ()) if self.label == "class" else self.relabel[self.label])
+        kept = None if self.keep is None or set(known) == set(self.keep) else sorted(set(self.keep))
+        return {"order": known or None, "keep": kept}
 
 
 def recordings(settings: DatasetSettings) -> Dataset | None:
@@ -166,6 +189,31 @@ def _checked(
             raise UserError(f"{printable(root)}: two files are the clip {one.id} ({paths}); rename one of them")
     base = settings.base or settings.title
     return Dataset(settings.title, base, root, labels, ordered, origin, provenance, notes)
+
+
+def labelled(settings: DatasetSettings, dataset: Dataset, rms: Sequence[float]) -> Dataset:
+    """The clips under the labels that the settings ask for.
+
+    Args:
+        dataset: as listed. rms: of each clip, as recorded; read for `label=loudness` alone.
+
+    Raises:
+        UserError: classes to keep or to relabel that the dataset has not.
+    """
+    if settings.label == "loudness":
+        dataset = by_loudness(dataset, rms, settings.loudness_classes)
+    elif settings.label != "class":
+        dataset = relabelled(dataset, settings.relabel[settings.label])
+    return kept(dataset, settings.keep)
+
+
+def classes_of(settings: DatasetSettings, dataset: Dataset) -> tuple[str, ...]:
+    """The classes that a classifier of a listed dataset tells apart, in the order of its outputs.
+
+    Raises:
+        UserError: as `labelled`.
+    """
+    return labelled(settings, dataset, [0.0] * len(dataset.clips)).classes
 
 
 def relabelled(dataset: Dataset, groups: dict[str, list[str]]) -> Dataset:

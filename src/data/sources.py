@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.data import dataset as datasets
-from src.data import folder
+from src.data import folder, manifest
 from src.data.audio import EXTENSIONS
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
@@ -28,6 +28,26 @@ def rendered_folder(data: Path, settings: DatasetSettings) -> Path:
     """Where a stand-in of this dataset, size and seed lies."""
     base = settings.base or settings.title
     return data / ".rendered" / f"{base}-{settings.clips_per_class}-seed{settings.render_seed}"
+
+
+def serving(settings: DatasetSettings, data: Path) -> str:
+    """The source that serves a dataset on this machine; no file is read but a manifest.
+
+    Args:
+        data: folder of all datasets.
+
+    Returns:
+        `recordings`, `published` or `rendered`.
+
+    Raises:
+        UserError: two folders for one class.
+    """
+    if settings.source != "auto":
+        return settings.source
+    if folder.class_folders(Path(settings.root), settings.classes):
+        return "recordings"
+    published = manifest.read(published_folder(data, settings.base or settings.title)) is not None
+    return "published" if published else "rendered"
 
 
 def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Progress | None = None) -> Dataset:

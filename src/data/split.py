@@ -45,25 +45,78 @@ class Split:
             )
 
     def key(self) -> dict[str, str | int]:
-        """What determines the parts: settings that this rule does not read are left out."""
+        """What determines the parts, besides the clips: settings that this rule does not read are left out."""
         if self.name == "hash":
             return {"name": self.name}
         if self.name == "kfold":
             return {"name": self.name, "seed": self.seed, "folds": self.folds, "fold": self.fold}
         return {"name": self.name, "seed": self.seed}
 
+    def key_for(self, base: str) -> dict[str, str | int]:
+        """As `key`, with the name of the base dataset where the rule reads it."""
+        return {**self.key(), "base": base} if self.name == "hash" else self.key()
+
     def parts(self, dataset: Dataset) -> list[Part]:
         """The part of each clip, in the dataset's order.
 
         Raises:
-            UserError: `grouped` without known groups, or a class left without training clips.
+            UserError: `grouped` without known groups, a class left without training clips.
         """
-        if self.name == "hash":
-            parts = [hash_part(dataset.base, clip.name) for clip in dataset.clips]
-        else:
-            parts = self._folded(dataset)
-        _check_training(dataset, parts, self.name)
+        parts = self._parts(dataset)
+        missing = _untrained(dataset, parts)
+        if missing:
+            sizes = Counter(clip.label for clip in dataset.clips)
+            listed = ", ".join(f"{label} ({sizes[label]} clips)" for label in missing)
+            raise UserError(
+                f"{dataset.name}: split={self.name} leaves no training clips for {listed}; "
+                f"{self._advice(dataset, missing)}"
+            )
         return parts
+
+    def tested_parts(self, dataset: Dataset) -> list[Part]:
+        """As `parts`, with at least one test clip.
+
+        Raises:
+            UserError: as `parts`, or no clip tests.
+        """
+        parts = self.parts(dataset)
+        if "test" not in parts:
+            raise UserError(
+                f"{dataset.name}: split={self.name} leaves no test clips of {len(dataset.clips)} in all; "
+                f"{self._advice(dataset, ())}"
+            )
+        return parts
+
+    def _parts(self, dataset: Dataset) -> list[Part]:
+        if self.name == "hash":
+            return [hash_part(dataset.base, clip.name) for clip in dataset.clips]
+        return self._folded(dataset)
+
+    def _works(self, dataset: Dataset) -> bool:
+        """Whether every class has training clips and there are test clips."""
+        try:
+            parts = self._parts(dataset)
+        except UserError:
+            return False
+        return "test" in parts and not _untrained(dataset, parts)
+
+    def _advice(self, dataset: Dataset, missing: Sequence[str]) -> str:
+        """What to do where this split leaves out what is needed; other splits are named only where they would do.
+
+        Splits that ignore groups are not recommended for clips whose groups are known.
+        """
+        known = any(clip.group is not None for clip in dataset.clips)
+        others = [
+            name
+            for name in (("grouped", "kfold") if known else ("stratified", "kfold"))
+            if name != self.name and Split(name, seed=0, folds=5, fold=0)._works(dataset)
+        ]
+        ways = ["add clips" + " of other groups" * (known and self.name in ("grouped", "kfold"))]
+        if others:
+            ways.append(f"use {' or '.join(f'split={name}' for name in others)}")
+        if missing and len(dataset.classes) - len(missing) >= 2:
+            ways.append(f"leave {' and '.join(missing)} out with dataset.keep")
+        return ", or ".join(ways)
 
     def _folded(self, dataset: Dataset) -> list[Part]:
         # Duplicates are a group even where nothing else is known of groups.
@@ -136,13 +189,7 @@ def _shuffle_key(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
 
 
-def _check_training(dataset: Dataset, parts: Sequence[Part], rule: str) -> None:
-    trained = Counter(clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "train")
-    missing = [label for label in dataset.classes if not trained[label]]
-    if missing:
-        sizes = Counter(clip.label for clip in dataset.clips)
-        listed = ", ".join(f"{label} ({sizes[label]} clips)" for label in missing)
-        raise UserError(
-            f"{dataset.name}: split={rule} leaves no training clips for {listed}; add clips, use split=stratified or "
-            "split=kfold, or leave the class out (dataset.keep)"
-        )
+def _untrained(dataset: Dataset, parts: Sequence[Part]) -> list[str]:
+    """Classes without a training clip."""
+    trained = {clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "train"}
+    return [label for label in dataset.classes if label not in trained]

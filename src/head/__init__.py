@@ -3,10 +3,10 @@
 Only numpy is needed here; torch, Lightning and scikit-learn are imported by the head that needs them, when it fits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -24,8 +24,12 @@ KINDS = {
     "mlp": "src.head.network.FittedNetwork",
     "logistic": "src.head.network.FittedNetwork",
     "random_forest": "src.head.forest.FittedForest",
-    "smo": "src.head.smo.FittedSmo",
+    "one_vs_one": "src.head.one_vs_one.FittedOneVsOne",
 }
+
+
+STEPPED = frozenset({"seed", "max_steps", "batch_size", "threads", "accelerator"})
+"""What a head that is trained by steps reads; see `Head.reads`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +65,39 @@ class Trainer:
     threads: int
     progress_bar: bool
 
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"validate_every", "progress_bar"})
+    """Settings that change what is logged or shown, and no result."""
+
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "validate_every", "threads"):
             if getattr(self, name) < 1:
                 raise UserError(f"trainer.{name}={getattr(self, name)}: expected a whole number of at least 1.")
         if self.accelerator not in ("auto", "cpu", "gpu"):
             raise UserError(f"trainer.accelerator={self.accelerator}: expected auto, cpu or gpu.")
+
+    def key(self, reads: Collection[str]) -> dict[str, Any]:
+        """The settings that determine a fit, apart from the device.
+
+        Args:
+            reads: settings that the head or the transfer reads; see `Head.reads`.
+        """
+        values = {"max_steps": self.max_steps, "batch_size": self.batch_size, "threads": self.threads}
+        return {name: value for name, value in values.items() if name in reads}
+
+    def device(self) -> Literal["cpu", "gpu"]:
+        """The device that `accelerator` means on this machine, as Lightning names it.
+
+        Raises:
+            UserError: `gpu`, and there is no CUDA device.
+        """
+        if self.accelerator == "cpu":
+            return "cpu"
+        cuda = bool(import_module("torch").cuda.is_available())
+        if self.accelerator == "gpu" and not cuda:
+            raise UserError(
+                "trainer.accelerator=gpu, but torch finds no CUDA device. Set trainer.accelerator=auto or cpu."
+            )
+        return "gpu" if cuda else "cpu"
 
 
 @runtime_checkable
@@ -92,9 +123,17 @@ class FittedHead(Protocol):
 class Head(Protocol):
     """A classifier to be fitted (conf/head)."""
 
+    reads: ClassVar[frozenset[str]]
+    """Which of `seed` and the trainer's settings change the bits of a fit; empty: none do."""
+    tunable: ClassVar[bool]
+    """Whether its fit is a stack of layers that transfer=finetune can go on training."""
+
     @property
     def name(self) -> str:
         """Short text for tables."""
+
+    def key(self) -> dict[str, Any]:
+        """The head's own settings that determine a fit, as literals: a renamed class or module has the same key."""
 
     def fit(
         self,

@@ -37,12 +37,18 @@ class Logistic:
     standardize: bool | None
 
     name: ClassVar[str] = "logistic"
+    reads: ClassVar[frozenset[str]] = frozenset({"threads"})
+    tunable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.C > 0:
             raise UserError(f"head.C={self.C}: expected a number above 0, like 1.0.")
         if self.max_iter < 1:
             raise UserError(f"head.max_iter={self.max_iter}: expected a whole number of at least 1.")
+
+    def key(self) -> dict[str, Any]:
+        """See `Head.key`."""
+        return {"head": "logistic", "C": self.C, "max_iter": self.max_iter, "standardize": self.standardize}
 
     def fit(
         self, train: Examples, validation: Examples, *, classes: int, seed: int, trainer: Trainer, logger: object | None
@@ -115,6 +121,9 @@ class RandomForest:
     n_jobs: int
 
     name: ClassVar[str] = "random_forest"
+    reads: ClassVar[frozenset[str]] = frozenset({"seed"})
+    tunable: ClassVar[bool] = False
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"n_jobs"})
 
     def __post_init__(self) -> None:
         for key in ("trees", "n_jobs"):
@@ -122,6 +131,10 @@ class RandomForest:
                 raise UserError(f"head.{key}={getattr(self, key)}: expected a whole number of at least 1.")
         if self.max_features not in ("log2", "sqrt"):
             raise UserError(f"head.max_features={self.max_features}: expected log2 or sqrt.")
+
+    def key(self) -> dict[str, Any]:
+        """See `Head.key`."""
+        return {"head": "random_forest", "trees": self.trees, "max_features": self.max_features}
 
     def fit(
         self, train: Examples, validation: Examples, *, classes: int, seed: int, trainer: Trainer, logger: object | None

@@ -1,9 +1,9 @@
 """The paper's head: one fully connected layer, trained as the retrain script did."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from src.head import Examples, Trainer
+from src.head import STEPPED, Examples, Trainer
 from src.head.network import FittedNetwork
 from src.head.sgd import Recipe
 
@@ -24,9 +24,20 @@ class Linear:
     standardize: bool | None
 
     name: ClassVar[str] = "linear"
+    reads: ClassVar[frozenset[str]] = STEPPED
+    tunable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._recipe()
+
+    def key(self) -> dict[str, Any]:
+        """See `Head.key`."""
+        return {
+            "head": "linear",
+            "learning_rate": self.learning_rate,
+            "weight_std": self.weight_std,
+            "standardize": self.standardize,
+        }
 
     def _recipe(self) -> Recipe:
         return Recipe(

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from src.errors import UserError
-from src.head import Examples, Trainer
+from src.head import STEPPED, Examples, Trainer
 from src.head.network import FittedNetwork
 from src.head.sgd import Recipe
 
@@ -30,6 +31,10 @@ class Mlp:
     weight_std: float
     standardize: bool | None
 
+    kind: ClassVar[str] = "mlp"
+    reads: ClassVar[frozenset[str]] = STEPPED
+    tunable: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         if not self.hidden or min(self.hidden) < 1:
             raise UserError(f"head.hidden={list(self.hidden)}: expected units per hidden layer, like [512, 256].")
@@ -43,6 +48,18 @@ class Mlp:
     def name(self) -> str:
         """With its hidden layers, like `mlp 512-256`."""
         return "mlp " + "-".join(str(units) for units in self.hidden)
+
+    def key(self) -> dict[str, Any]:
+        """See `Head.key`."""
+        return {
+            "head": "mlp",
+            "hidden": list(self.hidden),
+            "activation": self.activation,
+            "dropout": self.dropout,
+            "learning_rate": self.learning_rate,
+            "weight_std": self.weight_std,
+            "standardize": self.standardize,
+        }
 
     def _recipe(self) -> Recipe:
         return Recipe(

@@ -210,7 +210,7 @@ def train_layers(
     module = Classifier(layers, train, learning_rate=learning_rate)
     with quiet(), threads(trainer.threads), honest_signals():
         lightning = pl.Trainer(
-            accelerator=device(trainer.accelerator),
+            accelerator=trainer.device(),
             devices=1,
             # otherwise Lightning looks for a cluster's variables and joins its tasks into one fit
             plugins=[LightningEnvironment()],
@@ -224,15 +224,3 @@ def train_layers(
             enable_model_summary=False,
         )
         lightning.fit(module, Blocks(draws, trainer), Whole(validation))
-
-
-def device(accelerator: str) -> str:
-    """Lightning's name of the device that `trainer.accelerator` means.
-
-    Raises:
-        UserError: it is not there.
-    """
-    cuda = torch.cuda.is_available()
-    if accelerator == "gpu" and not cuda:
-        raise UserError("trainer.accelerator=gpu, but torch finds no CUDA device. Set trainer.accelerator=auto or cpu.")
-    return "gpu" if cuda and accelerator != "cpu" else "cpu"

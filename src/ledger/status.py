@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from src.contents import Contents
 from src.data import sources
 from src.errors import UserError
 from src.ledger.ledger import Ledger
@@ -42,7 +43,7 @@ class Survey:
     def __init__(self, ledger: Ledger) -> None:
         """Reads what did not finish once, for all jobs."""
         self._ledger = ledger
-        self._contents: dict[str, str | None] = {}
+        self._contents: dict[str, Contents | None] = {}
         self._open: dict[str, RunRecord] = {}
         for run in ledger.store.runs("attributes.status != 'FINISHED'"):
             self._open.setdefault(run.tags.get("identity", ""), run)
@@ -51,10 +52,10 @@ class Survey:
         """Where one job stands; what it cannot be asked for is a reason, never an error."""
         try:
             job = experiment()
-            data = self._digest(job)
-            if data is None:
+            contents = self._listed(job)
+            if contents is None:
                 return Cell(settings, "missing", f"{job.dataset.title} is not prepared here yet")
-            identity = job.identity(data)
+            identity = job.identity(contents)
         except UserError as error:
             return Cell(settings, "failed", _first_line(str(error)))
         run = self._ledger.finished(identity)
@@ -63,13 +64,13 @@ class Survey:
         unfinished = self._open.get(identity)
         return Cell(settings, "missing", "") if unfinished is None else _unfinished(settings, unfinished)
 
-    def _digest(self, job: "Experiment") -> str | None:
-        """Digest of the data; None: it is not there."""
+    def _listed(self, job: "Experiment") -> Contents | None:
+        """The dataset's clips and their files; None: they are not there."""
         key = json.dumps({**job.settings["dataset"], "data": job.paths.data}, sort_keys=True)
         if key not in self._contents:
             place = Place(Path(job.paths.data), Path(job.paths.cache), job.workers, lambda _: None)
             there = sources.present(job.dataset, place.data) is not None
-            self._contents[key] = list_clips(job.dataset, place).digest() if there else None
+            self._contents[key] = list_clips(job.dataset, place) if there else None
         return self._contents[key]
 
 

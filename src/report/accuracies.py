@@ -11,6 +11,7 @@ NOTES = (
     "clips (seeds repeat them and add none). Bootstrap: over clips (over groups where known) and seeds together.",
     "The paper's values are what it printed. Difference and verdict: for recordings only.",
 )
+_UNSEEDED = ", no randomness"
 Label = tuple[str, Callable[[Row], str]]
 
 
@@ -63,7 +64,11 @@ def verdict_text(row: Row) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     cell, scored = row.cell, row.score
-    seeds = f"{len(cell.runs)}" if not cell.missing else f"{len(cell.runs)} of {len(cell.wanted.seeds)}"
+    seeds = (
+        f"{len(cell.runs)}{_UNSEEDED if not cell.wanted.seeded else ''}"
+        if not cell.missing
+        else f"{len(cell.runs)} of {len(cell.wanted.seeds)}"
+    )
     if scored is None:
         said = "error" if cell.error else MISSING
         return (cell.origin or NONE, paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.backbone or NONE)

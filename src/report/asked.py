@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -15,8 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from src import configure
-from src.data.dataset import DatasetSettings
+from src.configure import Choices
+from src.effect import given_by, refuse_ignored
 from src.errors import UserError
+from src.experiment import settings_key
+from src.features import digest_of
 from src.report.wanted import Wanted
 
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
@@ -88,10 +91,25 @@ def wanted(experiment: str, typed: Typed) -> list[Wanted]:
         common = {key: word for key, word in here.fixed.items() if key not in axes}
         seeds = _seeds(axes.pop("seed", None), common)
         composer = _Composer(experiment, common)
-        return [
-            _cell(experiment, tuple(zip(axes, values, strict=True)), tuple(common.values()), seeds, composer)
+        cells = [
+            _cell(experiment, tuple(zip(axes, values, strict=True)), common, seeds, composer)
             for values in product(*axes.values())
         ]
+        choices = [chosen for _, chosen in cells]
+        if not experiment:
+            refuse_ignored(choices, given_by((*here.fixed, *here.swept)))
+        else:  # what is typed for several experiments may concern some of them only
+            common = {key: word for key, word in common.items() if not _ignored(choices, key)}
+        return [replace(cell, common=tuple(common.values())) for cell, _ in cells]
+
+
+def _ignored(cells: Sequence[Choices], key: str) -> bool:
+    """Whether a setting changes nothing in any of the cells."""
+    try:
+        refuse_ignored(cells, given_by([key]))
+    except UserError:
+        return True
+    return False
 
 
 class _Composer:
@@ -124,15 +142,31 @@ def _plain(experiment: str, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _cell(
-    experiment: str, axes: tuple[tuple[str, str], ...], common: tuple[str, ...], seeds: tuple[int, ...], make: _Composer
-) -> Wanted:
-    settings = make(axes)
-    if "standardize" in settings["head"] and settings["head"]["standardize"] is None:
-        settings = settings | {
-            "head": settings["head"] | {"standardize": configure.standardize(settings["backbone"])},
-        }
-    dataset = configure.build("dataset", settings["dataset"], DatasetSettings)
-    return Wanted(experiment, axes, common, seeds, settings, dataset.title, dataset.base or dataset.title)
+    experiment: str,
+    axes: tuple[tuple[str, str], ...],
+    common: Mapping[str, str],
+    seeds: tuple[int, ...],
+    make: _Composer,
+) -> tuple[Wanted, Choices]:
+    chosen = configure.choices(make(axes))
+    dataset = chosen.dataset
+    key = settings_key(
+        dataset, chosen.drawing, chosen.backbone,
+        head=chosen.head, transfer=chosen.transfer, trainer=chosen.trainer, split=chosen.split,
+    )  # fmt: skip
+    seeded = "seed" in chosen.reads
+    cell = Wanted(
+        experiment=experiment,
+        axes=axes,
+        common=tuple(common.values()),
+        seeds=seeds if seeded else seeds[:1],
+        settings=chosen.settings,
+        title=dataset.title,
+        base=dataset.base or dataset.title,
+        digest=digest_of(key),
+        seeded=seeded,
+    )
+    return cell, chosen
 
 
 def _without_what_it_fixes(experiment: str, typed: Typed) -> Typed:

@@ -112,7 +112,9 @@ class Cell:
 
     @property
     def missing(self) -> tuple[int, ...]:
-        """Seeds wanted that have no finished run."""
+        """Seeds wanted that have no finished run; where the seed changes nothing, any run will do."""
+        if self.runs and not self.wanted.seeded:
+            return ()
         return tuple(seed for seed in self.wanted.seeds if seed not in self.seeds)
 
     @property

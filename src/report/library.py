@@ -11,7 +11,18 @@ from src.report.predictions import PREDICTIONS, Predictions, read_predictions
 from src.report.wanted import Wanted
 from src.tracking import RunRecord, Store
 
-_NEEDED = ("identity", "dataset", "origin", "data_digest", "seed", "backbone", "weights", "spectrogram", "head")
+_NEEDED = (
+    "identity",
+    "dataset",
+    "origin",
+    "data_digest",
+    "seed",
+    "backbone",
+    "weights",
+    "spectrogram",
+    "head",
+    "settings",
+)
 
 
 class Library:
@@ -46,8 +57,9 @@ class Library:
         same = _one_network(same)
         by_seed: dict[int, list[RunRecord]] = {seed: [] for seed in wanted.seeds}
         for run in same:
-            if int(run.tags["seed"]) in by_seed:
-                by_seed[int(run.tags["seed"])].append(run)
+            seed = int(run.tags["seed"]) if wanted.seeded else wanted.seeds[0]
+            if seed in by_seed:
+                by_seed[seed].append(run)
         finished = {seed: [run for run in found if run.status == "FINISHED"] for seed, found in by_seed.items()}
         cell = Cell(
             wanted,

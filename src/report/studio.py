@@ -11,8 +11,8 @@ from src import configure
 from src.data.audio import Window, decode
 from src.data.clip import Clip
 from src.data.dataset import DatasetSettings
+from src.data.paths import Paths
 from src.data.waveform import Waveform
-from src.experiment import Paths
 from src.material import Place, Progress, list_clips
 from src.recipe import Drawing
 from src.report.asked import Typed, wanted

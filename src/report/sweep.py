@@ -12,8 +12,6 @@ from src.report.table import text_table
 if TYPE_CHECKING:
     from src.sweeping import JobResult
 
-_Key = tuple[tuple[str, ...], tuple[str, ...]]
-
 
 def summary(results: "Sequence[JobResult]", jobs: int) -> str:
     """What a person reads when a sweep ends, finished or not."""
@@ -35,27 +33,65 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
 def comparison(results: "Sequence[JobResult]") -> str:
     """Mean accuracy over seeds for each cell, its 95 % interval (Wilson, on the test clips), and what made it.
 
+    Jobs that are one run count once, and a note says which settings made no difference between them.
+
     Args:
         results: those with an outcome. Settings that a cell's tags do not tell are told with what made it.
     """
-    cells: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
+    cells: dict[object, list[JobResult]] = defaultdict(list)
     for result in results:
         if result.outcome:
-            settings = tuple(word for word in result.overrides if not word.startswith("seed="))
-            cells[cell_of(result.outcome["tags"]), settings].append(result.outcome)
-    alike = Counter(tags for tags, _ in cells)
-    common = set.intersection(*(set(settings) for _, settings in cells))
+            tags = result.outcome["tags"]
+            cells[tags.get("cell") or (cell_of(tags), _settings(result))].append(result)
+    shown = [(_tags(members), set.intersection(*(set(_settings(one)) for one in members)), members)
+             for members in cells.values()]  # fmt: skip
+    alike = Counter(tags for tags, _, _ in shown)
+    common = set.intersection(*(settings for _, settings, _ in shown))
     rows = []
-    for (tags, settings), members in sorted(cells.items()):
-        own = [word for word in settings if word not in common] if alike[tags] > 1 else []
-        rows.append(_row(dict(zip(CELL, tags, strict=True)), own, members))
-    header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "seeds", "test clips", "audio", "made by")
+    for tags, settings, members in sorted(shown, key=lambda one: (one[0], sorted(one[1]))):
+        told = [word for word in _settings(members[0]) if word in settings - common] if alike[tags] > 1 else []
+        outcomes = {member.outcome["run_id"]: member.outcome for member in members if member.outcome}
+        rows.append(_row(dict(zip(CELL, tags, strict=True)), told, list(outcomes.values())))
+    header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "runs", "test clips", "audio", "made by")
     note = (
         "accuracy: mean over seeds; interval: Wilson on the test clips (seeds repeat them and add none)"
         + "\nrendered: a synthesised stand-in, not comparable with published numbers"
         * any(r[7] == "rendered" for r in rows)
     )
-    return f"{text_table(header, rows)}\n{note}"
+    return "\n".join((text_table(header, rows), note, *_repeated(results)))
+
+
+def _settings(result: "JobResult") -> tuple[str, ...]:
+    """Overrides of a job without its seed."""
+    return tuple(word for word in result.overrides if not word.startswith("seed="))
+
+
+def _tags(members: "Sequence[JobResult]") -> tuple[str, ...]:
+    outcome = members[0].outcome
+    return cell_of(outcome["tags"]) if outcome else ()
+
+
+def _repeated(results: "Sequence[JobResult]") -> list[str]:
+    """A line for each set of settings in which jobs differ that are one run."""
+    jobs: dict[str, list[JobResult]] = defaultdict(list)
+    for result in results:
+        if result.outcome:
+            jobs[result.outcome["run_id"]].append(result)
+    repeated: Counter[tuple[str, ...]] = Counter()
+    for same in jobs.values():
+        words = [set(one.overrides) for one in same]
+        differing = words[0].union(*words) - words[0].intersection(*words)
+        names = {word.partition("=")[0] for word in differing}
+        repeated[tuple(sorted(names))] += len(same) - 1
+    return [_repeated_line(names, count) for names, count in sorted(repeated.items()) if count]
+
+
+def _repeated_line(names: tuple[str, ...], count: int) -> str:
+    jobs = f"{count} jobs are runs of other jobs" if count > 1 else "1 job is the run of another job"
+    if not names:
+        return f"{jobs}, given twice; each run counts once"
+    reason = " (no randomness)" if names == ("seed",) else ""
+    return f"{jobs}, since {', '.join(names)} changes nothing there{reason}; each run counts once"
 
 
 def _row(tags: dict[str, str], settings: Sequence[str], members: Sequence[dict[str, Any]]) -> tuple[str, ...]:

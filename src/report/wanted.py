@@ -1,24 +1,17 @@
 """A cell that a report needs: what its runs must have been made with, and the command that makes them."""
 
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from src.tracking import RunRecord, as_params, flat
 
 _TRAIN = "python -m src.train -m"
-_STEPPED = ("linear", "mlp", "smo")
-_LABELS = ("label", "keep", "loudness_classes", "on_error")
-_WINDOW = ("start", "duration", "sample_rate")
-_STAND_IN = ("clips_per_class", "render_seed")
-_STEPS = ("max_steps", "batch_size", "threads")
-_SPLIT = {"hash": ("name",), "kfold": ("name", "seed", "folds", "fold")}
-_AUTO, _VISION = "src.backbone.auto.Auto", "src.backbone.vision.Vision"
-_FROZEN = "src.transfer.Frozen"
-_WHOLE = re.compile(r"(\d+)\.0\b")
+_STAND_IN = ("dataset.clips_per_class", "dataset.render_seed")
+_AUTO = "src.backbone.auto.Auto"
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {
     "inception_v3": ("inception_v3.tf_in1k", "protocol", "299"),
@@ -34,8 +27,10 @@ class Wanted:
         experiment: file of conf/experiment that asks for it; empty: the person's own sweep.
         axes: setting and value that tell it from its siblings, e.g. `dataset=genre`, `preprocess=normalized`.
         common: overrides that it shares with its siblings.
-        seeds: of the runs wanted.
+        seeds: of the runs wanted; one where the seed changes nothing.
         settings: the whole configuration as plain values. title: of the dataset. base: the dataset whose clips it uses.
+        digest: of the settings that determine a result, apart from a network's and the seed; runs bear it too.
+        seeded: whether the seed changes a result.
     """
 
     experiment: str
@@ -45,6 +40,8 @@ class Wanted:
     settings: Mapping[str, Any]
     title: str
     base: str
+    digest: str
+    seeded: bool
 
     @property
     def condition(self) -> str:
@@ -81,17 +78,18 @@ class Wanted:
 
     def accepts(self, run: RunRecord) -> bool:
         """Whether the run was made with these settings, whatever its seed and however it ended."""
+        origin = run.tags.get("origin", "")
+        rendered = _STAND_IN if origin == "rendered" else ()
         return (
             run.tags.get("dataset") == self.title
-            and self._source(run.tags.get("origin", ""))
+            and run.tags.get("settings") == self.digest
+            and self._source(origin)
+            and self._root(run.params)
             and self._weights(run.tags.get("weights", ""))
             and self.params.get("backbone.engine") in ("auto", None, run.params.get("backbone.engine"))
-            and self.described(run.tags) == described(run.params, run.tags)
+            and _backbone(self.params, run.tags) == _backbone(run.params, run.tags)
+            and all(self.params[key] == run.params.get(key) for key in rendered)
         )
-
-    def described(self, tags: Mapping[str, str]) -> dict[str, str]:
-        """These settings as a run with such tags would have them."""
-        return described(self.params, tags)
 
     def command(self, seeds: Sequence[int]) -> str:
         """What makes the runs of some seeds."""
@@ -102,6 +100,12 @@ class Wanted:
         wanted = {"rendered": "rendered", "recordings": "recorded", "published": "recorded"}
         return wanted.get(self.params["dataset.source"], origin) == origin
 
+    def _root(self, params: Mapping[str, str]) -> bool:
+        """Whether the run's folder is this one, where folders are told apart by their place alone."""
+        if self.params.get("dataset.name") != "None":
+            return True
+        return Path(self.params["dataset.root"]).resolve() == Path(params.get("dataset.root", "")).resolve()
+
     def _weights(self, found: str) -> bool:
         wanted = self.params.get("backbone.weights")
         if wanted == "random":
@@ -109,49 +113,17 @@ class Wanted:
         return not found.startswith("random ") and (wanted != "None" or not found.startswith("file "))
 
 
-def described(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
-    """The settings that determine a result, in one form for all who say the same; weights stand in the tags.
+def _backbone(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
+    """A network's settings that determine features, in one form for all who say the same; weights are in the tags.
+
+    The digest of the settings has those of a backbone without weights.
 
     Args:
-        params: of a run, `group.key` to text. tags: of the run.
+        params: `group.key` to text. tags: of the run that is looked at.
     """
-    pictured = tags.get("spectrogram") != "none"
-    data = [*_LABELS, *_WINDOW, *(("mono",) if pictured else ()), *(_STAND_IN if _rendered(tags) else ())]
-    if params.get("dataset.name") == "None":
-        data.append("root")
-    kept = {f"dataset.{key}" for key in data} | {"preprocess.levels_dbfs"}
-    kept |= {f"split.{key}" for key in _SPLIT.get(params.get("split.name", ""), ("name", "seed"))}
-    tuned = params.get("transfer._target_", _FROZEN) != _FROZEN
-    if tags.get("head") in _STEPPED or tuned:
-        kept |= {f"trainer.{key}" for key in _STEPS}
-    groups = (
-        "head.", "dataset.relabel.", *(("spectrogram.",) if pictured else ()), *(("transfer.",) if tuned else ())
-    )  # fmt: skip
-    found = {key: value for key, value in params.items() if key in kept or key.startswith(groups)}
-    found.pop("transfer.validate_every", None)
-    return {key: _same_number(value) for key, value in (found | _backbone(params, tags)).items()}
-
-
-def _same_number(text: str) -> str:
-    """20, 20.0 and 2e1 are one value, alone and in a list."""
-    try:
-        return f"{float(text):.12g}"
-    except ValueError:
-        return _WHOLE.sub(r"\1", text)
-
-
-def _rendered(tags: Mapping[str, str]) -> bool:
-    return tags.get("origin") == "rendered"
-
-
-def _backbone(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
-    own = {
-        key: value
-        for key, value in params.items()
-        if key.startswith("backbone.") and not key.startswith("backbone.standardize_features")
-    }
-    if own["backbone._target_"] not in (_AUTO, _VISION):
-        return own
+    own = {key: value for key, value in params.items() if key.startswith("backbone.")}
+    if "backbone.precision" not in own:
+        return {}
     model, scaling, size = _NETWORKS.get(tags.get("backbone", ""), ("", "", ""))
     asked = own.get("backbone.model", model or "auto")
     same = {"backbone.scaling": scaling, "backbone.size": size}

@@ -13,7 +13,7 @@ from src.tracking import Store
 from src.trained.card import CARD
 from src.trained.loading import CONFIG, HEAD
 from src.trained.model import TrainedModel
-from src.transfer import NETWORK, is_tuned
+from src.transfer import NETWORK
 
 PLACE = "served"
 _SOURCE = Path(__file__).resolve().parent.parent
@@ -31,11 +31,11 @@ def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Pat
 
     held, packed = folder / FOLDER, folder / PLACE
     held.mkdir()
-    names = [CONFIG, CARD, HEAD, *([NETWORK] if is_tuned(model.settings) else [])]
+    names = [CONFIG, CARD, HEAD, *([NETWORK] if model.card.tuned else [])]
     for name in names:
         (held / name).write_bytes(store.artifact(model.run.run_id, name))
     (held / RUN).write_text(json.dumps(asdict(model.run), indent=1, ensure_ascii=False), "utf8")
-    if not is_tuned(model.settings):
+    if not model.card.tuned:
         _write_weights(model, held / WEIGHTS)
     with warnings.catch_warnings():
         # MLflow would run the model on it

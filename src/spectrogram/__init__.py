@@ -1,6 +1,6 @@
 """Waveform to picture: one file a representation, all under the `Spectrogram` protocol."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
@@ -12,6 +12,20 @@ class Spectrogram(Protocol):
 
     Deterministic and safe to call from several threads at once; any length from one sample, any rate, silence included.
     """
+
+    name: ClassVar[str]
+    """As tags and tables have it."""
+
+    def key(self) -> dict[str, Any]:
+        """What determines the picture of a signal, as literals: a renamed class has the same key.
+
+        A setting that the others leave without effect is not in it.
+        """
+        ...
+
+    def load(self) -> None:
+        """Import the libraries that drawing needs, which checking the settings does not."""
+        ...
 
     def picture(
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int

@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from src.spectrogram.asperes_bands import Grid, Scale, nearest
-from src.spectrogram.asperes_plan import Plans
-from src.spectrogram.settings import loudest, require, require_reference
-
-_PLANS = Plans()
+from src.spectrogram.settings import brightness, loudest, require, require_reference
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class Asperes:
     reference: str
     white_amplitude: float
 
+    name: ClassVar[str] = "asperes"
+
     def __post_init__(self) -> None:
         require(self.min_hz >= 1, "min_hz", self.min_hz, "1 Hz or more (the clip is padded by ten periods of it)")
         require(self.max_hz > self.min_hz, "max_hz", self.max_hz, f"Hz above min_hz ({self.min_hz})")
@@ -42,6 +43,17 @@ class Asperes:
         require(1 <= self.pixels_per_second <= 1000, "pixels_per_second", self.pixels_per_second, "1 to 1000 columns")
         require(self.white_amplitude > 0, "white_amplitude", self.white_amplitude, "an amplitude above 0")
         require_reference(self.reference)
+
+    def key(self) -> dict[str, Any]:
+        """What determines the picture of a signal."""
+        return {
+            "spectrogram": self.name,
+            "min_hz": self.min_hz,
+            "max_hz": self.max_hz,
+            "bands_per_octave": self.bands_per_octave,
+            "pixels_per_second": self.pixels_per_second,
+            **brightness(self.reference, self.white_amplitude),
+        }
 
     @property
     def columns_per_second(self) -> float:
@@ -57,6 +69,10 @@ class Asperes:
         """Centre of each row in Hz, top row first; the same at every sample rate."""
         scale = self._scale
         return np.array([scale.centre(band) for band in reversed(range(scale.bands))])
+
+    def load(self) -> None:
+        """Import torch and what else drawing needs, before clips are timed and processes are forked."""
+        import_module("src.spectrogram.asperes_plan")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
         """Draw one signal; `sample_rate` in Hz. Silence is all 0.
@@ -90,6 +106,8 @@ class Asperes:
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int
     ) -> Float32[np.ndarray, "rows columns"]:
         """Of each band over each pixel; a steady tone at a band's centre shows its own amplitude."""
+        from src.spectrogram.asperes_plan import PLANS  # torch and SciPy, which settings are checked without
+
         picture = np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.float32)
-        _PLANS.of(Grid.of_clip(self._scale, len(samples), sample_rate)).draw(samples, picture)
+        PLANS.of(Grid.of_clip(self._scale, len(samples), sample_rate)).draw(samples, picture)
         return picture

@@ -52,6 +52,10 @@ class Plans:
             return self._plans[grid][0]
 
 
+PLANS = Plans()
+"""Those of this process."""
+
+
 def make_plan(grid: Grid, keep: bool) -> Plan:
     """Blocks where the sample rate allows it, otherwise the whole clip at once; `keep` the weights of the means."""
     above = {band.points for band in grid.bands if band.points > grid.pixels}

@@ -2,17 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from importlib import import_module
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Float32, Float64, UInt8
-from torchaudio.functional import melscale_fbanks
 
-from src.spectrogram.settings import loudest, require, require_reference
-
-# Frames transformed at once: 512 of 2048 samples take 4 MB, whatever the clip's length.
-_FRAMES_AT_ONCE = 512
+from src.spectrogram.settings import brightness, loudest, require, require_reference
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,8 @@ class Mel:
     reference: str
     white_amplitude: float
 
+    name: ClassVar[str] = "mel"
+
     def __post_init__(self) -> None:
         require(self.n_fft >= 16, "n_fft", self.n_fft, "16 samples or more")
         require(self.pixels_per_second >= 1, "pixels_per_second", self.pixels_per_second, "1 column or more")
@@ -55,6 +53,20 @@ class Mel:
         require(self.white_amplitude > 0, "white_amplitude", self.white_amplitude, "an amplitude above 0")
         require_reference(self.reference)
 
+    def key(self) -> dict[str, Any]:
+        """What determines the picture of a signal."""
+        return {
+            "spectrogram": self.name,
+            "n_fft": self.n_fft,
+            "pixels_per_second": self.pixels_per_second,
+            "n_mels": self.n_mels,
+            "f_min": self.f_min,
+            "f_max": self.f_max,
+            "power": self.power,
+            "range_db": self.range_db,
+            **brightness(self.reference, self.white_amplitude),
+        }
+
     @property
     def columns_per_second(self) -> float:
         """Columns for a second of sound."""
@@ -62,7 +74,11 @@ class Mel:
 
     def frequencies(self, sample_rate: int) -> Float64[np.ndarray, " rows"]:
         """Centre of each row in Hz, top row first."""
-        return self._edges(sample_rate)[-2:0:-1].copy()
+        return self.band_edges(sample_rate)[-2:0:-1].copy()
+
+    def load(self) -> None:
+        """Import torch and what else drawing needs, before clips are timed and processes are forked."""
+        import_module("src.spectrogram.mel_bands")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
         """Draw one signal; `sample_rate` in Hz. Silence is all 0.
@@ -70,9 +86,18 @@ class Mel:
         Raises:
             UserError: if a sample is not finite.
         """
+        from src.spectrogram.mel_bands import band_sums  # torch, which settings are checked without
+
         # Divided by its own maximum, the clip stays inside float32 however quiet or loud it is.
         unit = loudest(samples) or 1.0
-        mel = self._mel(samples / np.float32(unit), sample_rate).astype(np.float64)
+        mel = band_sums(
+            samples / np.float32(unit),
+            sample_rate,
+            self.band_edges(sample_rate),
+            n_fft=self.n_fft,
+            pixels_per_second=self.pixels_per_second,
+            power=self.power,
+        ).astype(np.float64)
         white = float(mel.max()) if self.reference == "peak" else (self.white_amplitude / unit) ** self.power
         if white > 0:
             mel /= white
@@ -82,45 +107,9 @@ class Mel:
         levels: UInt8[np.ndarray, "rows columns"] = (255 * np.clip(mel[::-1], 0, 1)).astype(np.uint8)
         return levels
 
-    def _edges(self, sample_rate: int) -> Float64[np.ndarray, " edges"]:
+    def band_edges(self, sample_rate: int) -> Float64[np.ndarray, " edges"]:
         """Where the bands meet in Hz, `n_mels + 2` of them: band i rises from edge i to i + 1 and falls to i + 2."""
         top = sample_rate / 2 if self.f_max is None else self.f_max
         low, high = (2595 * math.log10(1 + hz / 700) for hz in (min(self.f_min, top), top))
         mels = np.linspace(low, high, self.n_mels + 2, dtype=np.float64)
         return 700 * (10 ** (mels / 2595) - 1)
-
-    def _mel(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> Float32[np.ndarray, "mels columns"]:
-        """Band sums, lowest band first; 1 for a steady tone of amplitude 1 in a band wider than the window's lobe."""
-        bank, n_fft = _bank(tuple(self._edges(sample_rate)), sample_rate, self.n_fft)
-        window = torch.hann_window(self.n_fft)
-        # The frame of column 0 is centred on sample 0, so half of it lies before the clip.
-        padded = torch.from_numpy(np.pad(samples, (self.n_fft // 2, self.n_fft)))
-        columns = math.ceil(len(samples) * self.pixels_per_second / sample_rate)
-        starts = (torch.arange(columns, dtype=torch.float64) * sample_rate / self.pixels_per_second + 0.5).long()
-        frames = padded.unfold(0, self.n_fft, 1)
-        spectra = (torch.fft.rfft(frames[some] * window, n_fft).abs() for some in torch.split(starts, _FRAMES_AT_ONCE))
-        mel = torch.cat([spectrum.pow_(self.power) @ bank for spectrum in spectra])
-        lobe = torch.fft.fft(window, n_fft).abs().pow(self.power).sum() / 2**self.power
-        summed: Float32[np.ndarray, "mels columns"] = (mel / lobe).T.numpy()
-        return summed
-
-
-@lru_cache(maxsize=16)
-def _bank(edges: tuple[float, ...], sample_rate: int, window: int) -> tuple[Float32[torch.Tensor, "bins mels"], int]:
-    """Triangles that peak at 1 between neighbouring `edges` (Hz), and the length of transform that they are for.
-
-    Where the lowest band is narrower than a bin of the window's own transform, frames are transformed with zeros
-    behind them, so that no band falls between two bins. Bands above Nyquist are 0.
-    """
-    narrowest = edges[2] - edges[0]
-    n_fft = window
-    while narrowest > 0 and sample_rate / n_fft >= narrowest:
-        n_fft *= 2
-    bins = torch.linspace(0, sample_rate // 2, n_fft // 2 + 1, dtype=torch.float64)
-    lower, upper = (torch.tensor(some, dtype=torch.float64)[:, None] for some in (edges[:-2], edges[2:]))
-    # Filters without a bin are all above Nyquist; torchaudio warns of them.
-    audible = int(((bins > lower) & (bins < upper)).any(dim=1).sum())
-    bank = torch.zeros(len(bins), len(edges) - 2)
-    if audible:
-        bank[:, :audible] = melscale_fbanks(len(bins), edges[0], edges[audible + 1], audible, sample_rate)
-    return bank, n_fft

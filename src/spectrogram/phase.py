@@ -1,9 +1,9 @@
 """Phase as colour (the paper's future work, section 7): the paper's picture, its hue turning with each band's phase."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float, Float32, Float64, UInt8
 
 from src.spectrogram.asperes import Asperes
@@ -28,9 +28,15 @@ class Phase(Asperes):
 
     origin: str
 
+    name: ClassVar[str] = "phase"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.origin in _ORIGINS, "origin", self.origin, f"one of {', '.join(_ORIGINS)}")
+
+    def key(self) -> dict[str, Any]:
+        """What determines the picture of a signal."""
+        return {**super().key(), "origin": self.origin}
 
     def picture(
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int
@@ -40,6 +46,8 @@ class Phase(Asperes):
         Raises:
             UserError: if a sample is not finite.
         """
+        import scipy.fft  # settings are checked without
+
         grey = super().picture(samples, sample_rate)
         picture = np.zeros((*grey.shape, 3), np.uint8)
         if not grey.any():
@@ -53,6 +61,8 @@ class Phase(Asperes):
 
     def _turns(self, spectrum: np.ndarray, band: Band, grid: Grid, columns: int) -> Float64[np.ndarray, " columns"]:
         """Phase of one band at each column, in turns (any whole number of them may be added)."""
+        import scipy.fft
+
         bins = np.arange(band.first, band.stop) + 1
         filtered = spectrum[bins] * band.gain(bins.astype(np.float64)).astype(np.float32)
         # At the columns' instants, a tone at bin k is exp(2 pi j k i / pixels): bins that differ by `pixels` are one.

@@ -10,6 +10,11 @@ from src.errors import UserError
 REFERENCES = ("full_scale", "peak")
 
 
+def brightness(reference: str, white_amplitude: float) -> dict[str, str | float]:
+    """What determines brightness: under `peak` there is no amplitude that is white."""
+    return {"reference": reference} | ({"white_amplitude": white_amplitude} if reference == "full_scale" else {})
+
+
 def require(good: bool, key: str, got: object, wanted: str) -> None:
     """Refuse a setting by name.
 

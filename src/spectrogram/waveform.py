@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -24,10 +25,21 @@ class WaveformPicture:
     pixels_per_second: int
     reference: str
 
+    name: ClassVar[str] = "waveform"
+
     def __post_init__(self) -> None:
         require(self.height >= 2, "height", self.height, "2 rows or more")
         require(self.pixels_per_second >= 1, "pixels_per_second", self.pixels_per_second, "1 column or more")
         require_reference(self.reference)
+
+    def key(self) -> dict[str, Any]:
+        """What determines the picture of a signal."""
+        return {
+            "spectrogram": self.name,
+            "height": self.height,
+            "pixels_per_second": self.pixels_per_second,
+            "reference": self.reference,
+        }
 
     @property
     def columns_per_second(self) -> float:
@@ -37,6 +49,9 @@ class WaveformPicture:
     def frequencies(self, sample_rate: int) -> None:
         """None: the rows are amplitudes, not frequencies."""
         return
+
+    def load(self) -> None:
+        """Nothing to import."""
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
         """Draw one signal; `sample_rate` in Hz. Silence is a line through the middle.

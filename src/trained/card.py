@@ -10,7 +10,7 @@ from src.errors import UserError
 from src.tracking import flat
 
 CARD = "model.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Card:
         backbone: its settings with `_target_`, `auto` settled.
         classes: in the order of the head's outputs. head: its kind.
         typical_seconds, longest_seconds: median of the training clips' durations, and the longest clip's of all.
+        tuned: whether the run has a fine-tuned network of its own.
     """
 
     features: dict[str, Any]
@@ -30,6 +31,7 @@ class Card:
     head: str
     typical_seconds: float
     longest_seconds: float
+    tuned: bool = False
 
     @classmethod
     def of(
@@ -41,13 +43,15 @@ class Card:
         *,
         trained: Sequence[float],
         every: Sequence[float],
+        tuned: bool = False,
     ) -> "Card":
         """A card from a run's parts.
 
         Args:
             trained: seconds of each training clip. every: of each clip.
+            tuned: whether the network was fine-tuned.
         """
-        return cls(dict(features), dict(backbone), tuple(classes), head, median(trained), max(every))
+        return cls(dict(features), dict(backbone), tuple(classes), head, median(trained), max(every), tuned)
 
     def text(self) -> str:
         """As JSON."""

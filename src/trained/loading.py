@@ -16,7 +16,7 @@ from src.recipe import Recipe
 from src.tracking import RunRecord, Store
 from src.trained.card import CARD, Card, differences
 from src.trained.model import TrainedModel
-from src.transfer import NETWORK, is_tuned
+from src.transfer import NETWORK
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class Parts:
         except safetensors.SafetensorError as error:
             raise UserError(f"{HEAD}: damaged ({error})") from error
         settings = yaml.safe_load(read(CONFIG))
-        return cls(settings, card, head, read(NETWORK) if is_tuned(settings) else None)
+        return cls(settings, card, head, read(NETWORK) if card.tuned else None)
 
 
 def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> TrainedModel:

@@ -1,10 +1,10 @@
 """How much of the network learns the new domain: nothing but the head, or some or all of it (paper, section 7)."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from src.errors import UserError
+from src.head import Head
 
 ALL = "all"
 NETWORK = "network.safetensors"
@@ -21,8 +21,13 @@ class Transfer(Protocol):
         """Short text for tables."""
         ...
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which of `seed` and the trainer's settings change a result, besides what the head reads."""
+        ...
+
     def key(self) -> dict[str, Any]:
-        """What determines a result; empty where the network stays as it is."""
+        """What determines a result, as literals; empty where the network stays as it is."""
         ...
 
 
@@ -72,7 +77,9 @@ class Tuning:
 class Frozen(Tuning):
     """The network stays as it is; how it would be trained means nothing, and lets one sweep have both."""
 
+    kind: ClassVar[str] = "frozen"
     name: ClassVar[str] = "frozen"
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def key(self) -> dict[str, Any]:
         """Nothing."""
@@ -83,6 +90,10 @@ class Frozen(Tuning):
 class FineTune(Tuning):
     """The network, or its last blocks, is trained."""
 
+    kind: ClassVar[str] = "finetune"
+    reads: ClassVar[frozenset[str]] = frozenset({"seed", "threads", "accelerator"})
+    RUNTIME: ClassVar[frozenset[str]] = frozenset({"validate_every"})
+
     @property
     def name(self) -> str:
         """With what is trained, like `finetune all` or `finetune last 2`."""
@@ -90,15 +101,32 @@ class FineTune(Tuning):
 
     def key(self) -> dict[str, Any]:
         """Every setting but how often the curve has a point."""
-        return {name: value for name, value in asdict(self).items() if name != "validate_every"}
+        return {
+            "transfer": "finetune",
+            "blocks": self.blocks,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "head_learning_rate": self.head_learning_rate,
+            "weight_decay": self.weight_decay,
+            "warmup": self.warmup,
+            "batch_norm": self.batch_norm,
+        }
+
+
+def check_head(head: Head) -> None:
+    """Refuse to go on training a head whose fit is no stack of layers.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not head.tunable:
+        raise UserError(
+            f"transfer=finetune: head={head.name} has no layers that could be trained with the network; use "
+            "head=linear, mlp or logistic, or transfer=frozen"
+        )
 
 
 def _require(good: bool, key: str, got: object, wanted: str) -> None:
     if not good:
         raise UserError(f"transfer.{key}: got {got!r}; expected {wanted}")
-
-
-def is_tuned(settings: Mapping[str, Any]) -> bool:
-    """Whether a run of this configuration has a network of its own; those that do not say have none."""
-    target = settings.get("transfer", {}).get("_target_", "")
-    return str(target).rpartition(".")[2] == FineTune.__name__

@@ -19,7 +19,7 @@ from src.head import MetricLogger, Trainer
 from src.head.draws import BalancedDraws
 from src.head.network import Scaling
 from src.head.surroundings import honest_signals, quiet, threads
-from src.head.training import BorrowedLogger, Layers, device
+from src.head.training import BorrowedLogger, Layers
 from src.transfer import FineTune
 
 Read = Callable[[int], UInt8[np.ndarray, "channels size size"]]
@@ -185,7 +185,7 @@ def train(
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with quiet(), threads(trainer.threads), honest_signals(), exact:
         lightning = pl.Trainer(
-            accelerator=device(trainer.accelerator),
+            accelerator=trainer.device(),
             devices=1,
             plugins=[LightningEnvironment()],  # as the head has it
             logger=BorrowedLogger(logger),

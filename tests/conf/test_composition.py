@@ -116,7 +116,7 @@ def test_the_pairs_are_all_there():
 
 @pytest.mark.parametrize("pair", WEIGHTLESS)
 def test_weights_for_what_has_none_are_an_error(built, pair):
-    with pytest.raises(UserError, match=r"backbone: unknown settings \['weights'\]"):
+    with pytest.raises(UserError, match=r"backbone\.weights: there is no such setting"):
         built(overrides(dict(pair)))
 
 

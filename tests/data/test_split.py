@@ -1,6 +1,7 @@
 """Splits: the paper's rule to the bit, and no recording on both sides."""
 
 import random
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import replace
@@ -233,10 +234,57 @@ def test_a_leak_is_found():
 def test_a_class_without_training_clips_is_named():
     names = [name for name in (f"{i}" for i in range(500)) if hash_part("toy", f"b/{name}") == "test"][:2]
     whole = dataset([clip("a", f"{i}") for i in range(50)] + [clip("b", name) for name in names])
-    with pytest.raises(UserError, match=r"toy: split=hash leaves no training clips for b \(2 clips\); add clips, use"):
+    with pytest.raises(UserError, match=r"toy: split=hash leaves no training clips for b \(2 clips\); add clips"):
         HASH.parts(whole)
     with pytest.raises(UserError, match=r"no training clips for c \(0 clips\)"):
         HASH.parts(replace(whole, classes=("a", "c"), clips=whole.clips[:50]))
+
+
+def advised(rule: Split, whole: Dataset) -> set[str]:
+    """The splits that an error recommends."""
+    with pytest.raises(UserError) as raised:
+        rule.tested_parts(whole)
+    return set(re.findall(r"split=(\w+)", str(raised.value).partition(";")[2]))
+
+
+def test_only_splits_that_would_do_are_recommended():
+    sizes = {"a": 40, "b": 40}
+    clips = [clip(label, f"{i}") for label, count in sizes.items() for i in range(count)]
+    # Two clips that the hash tests: stratified and kfold divide them otherwise, and may or may not train on one.
+    tested = [name for name in (f"{i}" for i in range(500)) if hash_part("toy", f"c/{name}") == "test"]
+    for count in (1, 2, 3, 10):
+        whole = dataset(clips + [clip("c", name) for name in tested[:count]], ("a", "b", "c"))
+        found = advised(HASH, whole)
+        for name in ("stratified", "kfold"):
+            try:
+                parts = Split(name, 0, 5, 0).parts(whole)
+            except UserError:
+                assert name not in found
+            else:
+                assert (name in found) == ("test" in parts)
+        assert "hash" not in found
+    assert found == {"stratified", "kfold"}  # of ten clips
+
+
+@pytest.mark.parametrize("rule", [STRATIFIED, Split("kfold", 0, 5, 0), HASH])
+def test_a_split_does_not_recommend_itself(rule):
+    whole = dataset([clip("a", f"{i}") for i in range(50)], ("a", "b"))
+    assert advised(rule, whole) == set()  # no split gives a class without clips any
+
+
+def test_groups_are_not_divided_by_the_split_recommended():
+    lonely = [clip("b", f"{i}", "one song") for i in range(20)]
+    whole = dataset([clip("a", f"{i}", f"song {i}") for i in range(50)] + lonely)
+    parts = GROUPED.parts(replace(whole, classes=("a",), clips=whole.clips[:50]))
+    assert set(parts) == {"train", "validation", "test"}
+    for seed in range(20):
+        rule = replace(GROUPED, seed=seed)
+        try:
+            rule.parts(whole)
+        except UserError:
+            assert "stratified" not in advised(rule, whole)
+            return
+    pytest.fail("no seed put the song outside of training")
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_loading_says_what_is_missing():
     with pytest.raises(UserError, match=r"not a stored linear head: it has no array 'bias.0'"):
         load_head("linear", tensors)
     with pytest.raises(
-        UserError, match="unknown head 'lineal'; expected one of: linear, mlp, logistic, random_forest, smo"
+        UserError, match="unknown head 'lineal'; expected one of: linear, mlp, logistic, random_forest, one_vs_one"
     ):
         load_head("lineal", tensors)
 

@@ -69,6 +69,8 @@ class Shelf:
             "seed": str(seed),
             "origin": origin,
             "identity": f"{cell.name} {seed} {data}",
+            "cell": f"{cell.name} {data}",
+            "settings": cell.digest,
             "data_digest": data,
             "result_version": "1",
             "git_commit": "abcdef0123",

@@ -4,52 +4,102 @@ from itertools import product
 
 import pytest
 
-from src.report.wanted import commands, described
+from src.report.wanted import commands
 from src.tracking import RunRecord
 
 LITE0 = {"backbone": "efficientnet_lite0", "weights": "imagenet efficientnet_lite0 1a2b3c4d"}
+COMPOSER = ("dataset=composer", "preprocess=normalized")
 
 
 def record(one, tags=None, params=None) -> RunRecord:
     """A run made with the settings of a cell."""
     spectrogram = "none" if "Marsyas" in one.params["backbone._target_"] else "asperes"
     known = {"dataset": one.title, "origin": "rendered", "spectrogram": spectrogram, "head": "linear", **LITE0}
+    known["settings"] = one.digest
     return RunRecord("id", "", "FINISHED", 0.0, 0.0, known | (tags or {}), one.params | (params or {}), {}, "")
 
 
 @pytest.fixture
 def one(cells):
-    return cells("table2_network", "dataset=composer", "preprocess=normalized")[0]
+    return cells("table2_network", *COMPOSER)[0]
 
 
-def test_a_run_with_the_same_settings_is_accepted(one):
-    assert one.accepts(record(one))
-    changed = {"seed": "4", "workers": "7", "trainer.validate_every": "1", "paths.data": "x"}
-    assert one.accepts(record(one, params=changed)), "none of these changes a result"
-    written = {"preprocess.levels_dbfs": "[0]", "head.learning_rate": "1e-2", "trainer.max_steps": "8000.0"}
-    assert one.accepts(record(one, params=written)), "the same numbers"
+@pytest.mark.parametrize(
+    "word",
+    [
+        "workers=7", "trainer.validate_every=1", "paths.data=x", "preprocess.levels_dbfs=[0]",
+        "head.learning_rate=1e-2", "trainer.max_steps=8e3", "spectrogram.min_hz=20", "dataset.keep=[mozart,beethoven]",
+        "head.standardize=false", "split.folds=7", "transfer.steps=3", "tracking.experiment=other",
+    ],
+)  # fmt: skip
+def test_a_run_with_the_same_settings_is_accepted(cells, one, word):
+    (other,) = cells("table2_network", *COMPOSER, word)
+    assert one.accepts(record(other)), "it changes no result, or says the same"
+    assert other.accepts(record(one))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "preprocess.levels_dbfs=[-3]", "spectrogram.reference=peak", "spectrogram=mel", "trainer.max_steps=50",
+        "trainer.batch_size=50", "trainer.threads=2", "head.learning_rate=0.1", "head=mlp", "head.standardize=true",
+        "split=stratified", "dataset.start=1.0", "dataset.mono=left", "dataset.on_error=skip",
+        "dataset.group_pattern='(.)'", "dataset.base=other",
+        "transfer=finetune", "dataset.name=other",
+    ],
+)  # fmt: skip
+def test_a_run_with_other_settings_is_not(cells, one, word):
+    (other,) = cells("table2_network", *COMPOSER, word)
+    assert not one.accepts(record(other))
+    assert not other.accepts(record(one))
+    assert other.accepts(record(other))
 
 
 @pytest.mark.parametrize(
     ("tags", "params"),
     [
-        ({"dataset": "genre"}, {}),
         ({"weights": "random seed 0"}, {}),
         ({"weights": "file mine 1a2b3c4d"}, {}),
-        ({}, {"preprocess.levels_dbfs": "[]"}),
-        ({}, {"spectrogram.reference": "peak"}),
-        ({}, {"trainer.max_steps": "50"}),
-        ({}, {"head.learning_rate": "0.1"}),
-        ({}, {"split.name": "stratified"}),
+        ({"settings": "of a run that does not say"}, {}),
         ({}, {"dataset.clips_per_class": "20"}),
-        ({}, {"dataset.start": "1.0"}),
         ({}, {"backbone.precision": "bfloat16"}),
         ({}, {"backbone.size": "112"}),
         ({"backbone": "resnet18"}, {"backbone._target_": "src.backbone.vision.Vision", "backbone.model": "resnet18"}),
     ],
 )
-def test_a_run_with_other_settings_is_not(one, tags, params):
+def test_a_run_with_another_network_or_stand_in_is_not(one, tags, params):
     assert not one.accepts(record(one, tags, params))
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp", "one_vs_one"])
+def test_steps_count_for_every_head_that_is_trained_by_steps(cells, head):
+    few, many = (cells("table2_network", *COMPOSER, f"head={head}", f"trainer.max_steps={n}")[0] for n in (10, 3000))
+    assert not few.accepts(record(many))
+    assert few.accepts(record(few))
+
+
+@pytest.mark.parametrize("head", ["logistic", "random_forest"])
+def test_steps_do_not_count_for_other_heads(cells, head):
+    few, many = (cells("table2_network", *COMPOSER, f"head={head}", f"trainer.max_steps={n}")[0] for n in (10, 3000))
+    assert few.accepts(record(many))
+    assert few.common == (f"head={head}",), "a command with the steps would be refused"
+
+
+def test_folders_of_one_name_are_told_apart_by_their_place(cells, tmp_path):
+    words = [
+        ("dataset=folder", f"dataset.root='{tmp_path / part / 'birds'}'", "preprocess=normalized") for part in "ab"
+    ]
+    recorded = {"origin": "recorded"}
+    one, other = (cells("", *some)[0] for some in words)
+    assert one.accepts(record(one, recorded))
+    assert not one.accepts(record(other, recorded))
+
+
+def test_a_head_without_randomness_wants_one_run(cells):
+    (one,) = cells("", *COMPOSER, "head=logistic", "seed=3,4")
+    assert (one.seeded, one.seeds) == (False, (3,))
+    (linear,) = cells("", *COMPOSER, "head=linear", "seed=3,4")
+    assert (linear.seeded, linear.seeds) == (True, (3, 4))
 
 
 def test_auto_accepts_the_network_it_would_have_chosen(cells, one):
@@ -72,18 +122,22 @@ def test_a_source_that_was_asked_for_must_be_the_runs(cells):
 
 
 def test_settings_that_a_backbone_ignores_do_not_count(cells):
-    (one,) = cells("table2_baseline", "dataset=composer", "preprocess=normalized")
-    assert one.accepts(
-        record(one, {"head": "random_forest"}, {"spectrogram.reference": "peak", "trainer.max_steps": "5"})
-    )
-    assert not one.accepts(record(one, {"head": "random_forest"}, {"backbone.max_frames": "5"}))
+    (one,) = cells("table2_baseline", *COMPOSER)
+    (same,) = cells("table2_baseline", *COMPOSER, "spectrogram.reference=peak", "dataset.mono=left")
+    assert one.accepts(record(same))
+    (other,) = cells("table2_baseline", *COMPOSER, "dataset.start=1")
+    assert not one.accepts(record(other))
+    (marsyas,) = cells("", *COMPOSER, "backbone=marsyas", "backbone.max_frames=5", "head=random_forest", "seed=0")
+    assert not one.accepts(record(marsyas))
 
 
-def test_the_hash_split_has_no_seed(one):
-    tags = record(one).tags
-    assert "split.seed" not in described(one.params, tags)
-    assert "split.seed" in described(one.params | {"split.name": "stratified"}, tags)
-    assert "split.fold" in described(one.params | {"split.name": "kfold"}, tags)
+def test_settings_that_a_split_ignores_do_not_count(cells, one):
+    for word, rule, counts in (
+        ("split.seed=1", "hash", False), ("split.seed=1", "stratified", True), ("split.fold=1", "stratified", False),
+        ("split.fold=1", "kfold", True), ("split.folds=4", "kfold", True),
+    ):  # fmt: skip
+        plain, other = (cells("table2_network", *COMPOSER, f"split={rule}", *more)[0] for more in ((), (word,)))
+        assert plain.accepts(record(other)) != counts
 
 
 def test_commands_make_what_is_missing_and_nothing_else(cells):

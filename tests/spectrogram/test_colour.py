@@ -186,7 +186,7 @@ def test_a_whole_job_in_colour(name, bench, write_clips) -> None:
     assert outcome.tags["spectrogram"] == name
     keys = [bench.configured(*words[:2], f"spectrogram={other}").recipe.key() for other in (name, "asperes")]
     assert keys[0] != keys[1]
-    assert keys[0]["spectrogram"]["kind"] == name.capitalize()
+    assert keys[0]["spectrogram"]["spectrogram"] == name
 
 
 def test_show_writes_colours(compose, tmp_path) -> None:

@@ -41,7 +41,7 @@ def build(settings):
     [
         ["head=linear"],
         ["head=random_forest", "backbone=marsyas"],
-        ["head=smo"],
+        ["head=one_vs_one"],
         ["head=mlp", *NETWORK],
         ["head=logistic"],
     ],

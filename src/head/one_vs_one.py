@@ -1,21 +1,25 @@
-"""One black box per pair of classes, and a vote (the paper's future work, section 7)."""
+"""One-vs-one classification: a binary head for each pair of classes, and a vote.
+
+The paper proposes "something similar to Sequential Minimal Optimization, where each binary classifier is our black box"
+(section 7). The binary classifiers here are the linear head; no support vector machine is trained.
+"""
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
-from src.head import Examples, Tensors, Trainer, check_examples
+from src.head import STEPPED, Examples, Tensors, Trainer, check_examples
 from src.head.linear import Linear
 from src.head.network import FittedNetwork
 from src.head.validation import log_validation, metric_logger
 
 
 @dataclass(frozen=True)
-class Smo:
-    """The linear head for each pair of classes, as sequential minimal optimisation is used for more than two.
+class OneVsOne:
+    """One-vs-one classification: a linear head for each pair of classes, combined by their votes (Knerr et al. 1990).
 
     Attributes:
         learning_rate, weight_std, standardize: of every binary head; see `Linear`.
@@ -25,17 +29,28 @@ class Smo:
     weight_std: float
     standardize: bool | None
 
-    name: ClassVar[str] = "smo"
+    name: ClassVar[str] = "one_vs_one"
+    reads: ClassVar[frozenset[str]] = STEPPED
+    tunable: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._binary()
+
+    def key(self) -> dict[str, Any]:
+        """See `Head.key`."""
+        return {
+            "head": "one_vs_one",
+            "learning_rate": self.learning_rate,
+            "weight_std": self.weight_std,
+            "standardize": self.standardize,
+        }
 
     def _binary(self) -> Linear:
         return Linear(self.learning_rate, self.weight_std, self.standardize)
 
     def fit(
         self, train: Examples, validation: Examples, *, classes: int, seed: int, trainer: Trainer, logger: object | None
-    ) -> "FittedSmo":
+    ) -> "FittedOneVsOne":
         """See `Head.fit`; every pair trains for `max_steps`, and the vote's validation point is logged there."""
         check_examples(train, validation, classes)
         metric_logger(logger)
@@ -53,7 +68,7 @@ class Smo:
             )
             for pair in pairs
         )
-        fitted = FittedSmo("smo", _mask(present, classes), pairs, heads)
+        fitted = FittedOneVsOne("one_vs_one", _mask(present, classes), pairs, heads)
         log_validation(logger, fitted, validation, step=trainer.max_steps)
         return fitted
 
@@ -71,7 +86,7 @@ def _mask(present: Int64[np.ndarray, " present"], classes: int) -> Bool[np.ndarr
 
 
 @dataclass(frozen=True, eq=False)
-class FittedSmo:
+class FittedOneVsOne:
     """Binary heads and their vote.
 
     Attributes:
@@ -114,7 +129,7 @@ class FittedSmo:
         return stored
 
     @classmethod
-    def from_tensors(cls, kind: str, tensors: Tensors) -> "FittedSmo":
+    def from_tensors(cls, kind: str, tensors: Tensors) -> "FittedOneVsOne":
         """The inverse of `tensors`."""
         heads = []
         for number in range(len(tensors["pairs"])):

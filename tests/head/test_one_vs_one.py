@@ -5,9 +5,9 @@ from safetensors.numpy import load, save
 
 from src.head import Examples, load_head
 from src.head.network import FittedNetwork, Scaling
-from src.head.smo import FittedSmo, Smo
+from src.head.one_vs_one import FittedOneVsOne, OneVsOne
 
-HEAD = Smo(learning_rate=0.05, weight_std=0.001, standardize=True)
+HEAD = OneVsOne(learning_rate=0.05, weight_std=0.001, standardize=True)
 TRAIN = clouds([40, 6, 50], distance=6)
 HELD_OUT = clouds([20, 20, 20], distance=6, seed=1)
 
@@ -27,7 +27,7 @@ def constant_head(probability_of_second):
 def voting(*probabilities):
     """Three classes whose pairs (0, 1), (0, 2), (1, 2) give these probabilities to their second class."""
     heads = tuple(constant_head(probability) for probability in probabilities)
-    return FittedSmo("smo", np.ones(3, np.bool_), np.array([[0, 1], [0, 2], [1, 2]]), heads)
+    return FittedOneVsOne("one_vs_one", np.ones(3, np.bool_), np.array([[0, 1], [0, 2], [1, 2]]), heads)
 
 
 ONE_CLIP = np.zeros((1, 1), np.float32)
@@ -80,13 +80,15 @@ def test_a_pairs_head_does_not_depend_on_other_classes():
 def test_a_single_class_is_certain():
     fitted = fit(clouds([4]), classes=2)
     assert fitted.probabilities(HELD_OUT.features[:2]).tolist() == [[1, 0], [1, 0]]
-    assert load_head("smo", load(save(fitted.tensors()))).probabilities(HELD_OUT.features[:1]).tolist() == [[1, 0]]
+    assert load_head("one_vs_one", load(save(fitted.tensors()))).probabilities(HELD_OUT.features[:1]).tolist() == [
+        [1, 0]
+    ]
 
 
 def test_stored_and_loaded_it_gives_the_same_bits():
     many = clouds([6] * 5)
     fitted = fit(many, classes=6)
-    loaded = load_head("smo", load(save(fitted.tensors())))
+    loaded = load_head("one_vs_one", load(save(fitted.tensors())))
     assert len(loaded.heads) == 10
     assert np.array_equal(loaded.probabilities(HELD_OUT.features), fitted.probabilities(HELD_OUT.features))
 
