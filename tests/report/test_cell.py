@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from src.evaluation.bootstrap import accuracy_interval
 
 from src.errors import UserError
-from src.evaluation.bootstrap import accuracy_interval
 from src.evaluation.intervals import wilson
 from src.report.cell import Resampling, score
 from src.report.predictions import read_predictions

@@ -5,7 +5,7 @@ import pytest
 
 from src.evaluation.intervals import clips_needed, wilson
 from src.evaluation.verdict import HALF_WIDTH
-from src.report.document import signed
+from src.report.table import signed
 from src.report.table2 import table2
 
 CLIPS = 40
