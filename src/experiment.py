@@ -1,5 +1,7 @@
 """One experiment, from a dataset's name to a finished MLflow run."""
 
+import json
+import logging
 import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
@@ -11,18 +13,21 @@ from src.contents import Contents
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
+from src.errors import UserError
 from src.features import digest_of
 from src.head import FittedHead, Head, Trainer
 from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
 from src.recipe import Recipe
-from src.results import log_results
+from src.results import CORRECT, CorrectClips, log_results
 from src.tracking import Run, RunRecord, Store, flat
 from src.trained.card import Card
 from src.transfer import FineTune, Transfer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+log = logging.getLogger(__name__)
 
 _STEPPED = ("linear", "mlp", "smo")
 
@@ -99,6 +104,7 @@ class Outcome:
     """What a finished job has to show: accuracy in 0..1, test clips, seconds per stage, the run's tags.
 
     Attributes:
+        correct: which test clips were right; None where a run that was there before has lost that artifact.
         known: whether the run was there before, so that nothing was computed.
     """
 
@@ -107,14 +113,24 @@ class Outcome:
     test_clips: int
     seconds: dict[str, float]
     tags: dict[str, str]
+    correct: CorrectClips | None = None
     known: bool = False
 
     @classmethod
-    def of(cls, run: RunRecord) -> "Outcome":
-        """The outcome of a run that finished before."""
+    def of(cls, run: RunRecord, store: Store) -> "Outcome":
+        """The outcome of a run that finished before.
+
+        Args:
+            store: that holds the run.
+        """
         seconds = {key.removeprefix("seconds/"): v for key, v in run.metrics.items() if key.startswith("seconds/")}
         clips = int(run.metrics["clips/test"])
-        return cls(run.run_id, run.metrics["test/accuracy"], clips, seconds, run.tags, known=True)
+        try:
+            correct = CorrectClips(**json.loads(store.artifact(run.run_id, CORRECT)))
+        except (UserError, ValueError, TypeError) as error:
+            log.warning("run %s: no interval without its artifact %s (%s)", run.run_id, CORRECT, error)
+            correct = None
+        return cls(run.run_id, run.metrics["test/accuracy"], clips, seconds, run.tags, correct, known=True)
 
 
 def run_experiment(experiment: Experiment, store: Store, *, force: bool, progress: Progress) -> Outcome:
@@ -133,9 +149,10 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     identity = experiment.identity(contents.digest())
     tags = {**_tags(experiment, contents.dataset), "identity": identity, "data_digest": contents.digest()}
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))
-    with Ledger(store).job(identity, force=force) as job:
+    ledger = Ledger(store)
+    with ledger.job(identity, force=force) as job:
         if job.known is not None:
-            return Outcome.of(job.known)
+            return Outcome.of(job.known, ledger.holder(job.known))
         with job.run(name, tags) as run:
             run.log(params=flat(experiment.settings))
             material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
@@ -145,8 +162,8 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
             material = learned.material
             seconds = {**material.extraction.seconds, **learned.seconds}
             card = _card(experiment, learned)
-            accuracy = log_results(run, material, learned.head, seconds, experiment.settings, card)
-    return Outcome(run.run_id, accuracy, len(material.where("test")), seconds, tags)
+            correct = log_results(run, material, learned.head, seconds, experiment.settings, card)
+    return Outcome(run.run_id, correct.accuracy, len(correct.correct), seconds, tags, correct)
 
 
 @dataclass(frozen=True, eq=False)

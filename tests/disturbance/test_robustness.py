@@ -11,6 +11,7 @@ from src.disturbance.figure import draw
 from src.disturbance.waves import Disturbance
 from src.disturbing import robustness, wanted
 from src.errors import UserError
+from src.evaluation.intervals import Interval
 
 NOTHING = ["level=[]", "noise=[]", "mp3=[]", "lowpass=[]", "speed=[]", "length=[]"]
 
@@ -161,12 +162,13 @@ def test_what_is_shipped_can_be_measured(asked):
     assert len({one.kind for one in found}) == 6
 
 
-def test_a_figure_of_few_and_of_many_curves():
+@pytest.mark.parametrize("interval", [Interval(0.2, 0.9), None])
+def test_a_figure_of_few_and_of_many_curves(interval):
     from src.disturbance.curves import Point
 
     def of(*kinds):
-        points = [Point(None, 8, 10, 0.8)]
-        points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5) for kind in kinds for value in (0.5, 0.9)]
+        points = [Point(None, 8, 10, 0.8, interval)]
+        points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5, interval) for kind in kinds for value in (0.5, 0.9)]
         with Image.open(io.BytesIO(draw(points, 0.3, "title"))) as image:
             return image.size
 

@@ -41,7 +41,7 @@ def test_a_difference_of_two_points_that_is_a_tie_is_marked(rows):
     table = paired.comparisons("c", "t", [one])
     row = dict(zip(table.header, table.rows[0], strict=True))
     assert row["difference"] == "+3.3" and row["outcome"] == "tie" and row["2 points"] == "disagrees: says different"
-    assert row["clips"] == "60" and row["audio"] == "rendered"
+    assert row["test clips"] == "60" and row["audio"] == "rendered"
 
 
 def test_a_difference_below_two_points_that_is_real_is_marked(shelf, cells):
