@@ -27,12 +27,13 @@ from src.data.audio import Window, decode
 from src.data.clip import Clip
 from src.data.folder import class_folders, scan
 from src.data.split import assign_folds
-from src.evaluation.bootstrap import accuracy_interval
 from src.evaluation.comparison import Cell, compare
+from src.evaluation.intervals import accuracy_interval
 from src.head import Examples, Trainer
 from src.head.estimators import Logistic
 from src.preprocess import Preprocess
 from src.recipe import Drawing
+from src.report.table import signed, span
 
 PRECISIONS = ("float32", "bfloat16")
 CONDITIONS = {"unprocessed": [], "normalized": [0.0]}
@@ -106,18 +107,17 @@ def rows(clips: list[Clip], condition: str, model: str, weights: str | None) -> 
     for number, (precision, (found, ready)) in enumerate(zip(PRECISIONS, made, strict=True)):
         own = np.stack([right([found], labels, folds)[0] for folds in dealt]) if number else exact[:, 0]
         near = cosines(found, features[0])
-        spread = accuracy_interval(own, np.random.default_rng(0), units)
+        spread = accuracy_interval(own, units)
         told = (
             condition, precision, f"{ready:.1f} s",
             *(f"{np.quantile(near, share):.3f}" for share in (0, 0.1, 0.5)),
-            _percent(own.mean()), f"{_percent(spread.low)} to {_percent(spread.high)}",
+            _percent(own.mean()), f"{span(spread)}",
         )  # fmt: skip
         if number == 0:
             yield (*told, "", "", "")
             continue
-        paired = compare(first, Cell(precision, names, own, units), np.random.default_rng(0))
-        apart = f"{100 * paired.interval.low:+.1f} to {100 * paired.interval.high:+.1f}"
-        yield (*told, f"{100 * paired.difference:+.1f}", apart, _percent(exact[:, number].mean()))
+        paired = compare(first, Cell(precision, names, own, units))
+        yield (*told, signed(paired.difference), span(paired.interval, signed), _percent(exact[:, number].mean()))
 
 
 def _percent(value: float) -> str:

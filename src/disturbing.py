@@ -26,7 +26,7 @@ from src.features import digest_of
 from src.material import Place, list_clips
 from src.report.naming import made_by
 from src.report.predictions import PREDICTIONS, read_predictions
-from src.report.table import text_table
+from src.report.table import span, text_table
 from src.tracking import Run, Store
 from src.trained.model import TrainedModel
 
@@ -120,7 +120,8 @@ def as_csv(points: Sequence[Point], run_id: str) -> str:
     for point in points:
         kind, value = _named(point)
         unit = KINDS[kind].unit if kind in KINDS else ""
-        ends = (f"{end:.6f}" for end in (point.interval.low, point.interval.high))
+        found = point.interval
+        ends = ("", "") if found is None else (f"{found.low:.6f}", f"{found.high:.6f}")
         table.writerow([run_id, kind, value, unit, repr(point.accuracy), *ends, point.correct, point.clips])
     return text.getvalue()
 
@@ -135,8 +136,7 @@ def _table(points: Sequence[Point]) -> str:
     for point in points:
         kind, value = _named(point)
         title = f"{KINDS[kind].title} {value} {KINDS[kind].unit}".strip() if kind in KINDS else kind
-        ends = f"{100 * point.interval.low:.1f} to {100 * point.interval.high:.1f}"
-        rows.append((title, f"{100 * point.accuracy:.1f}", ends))
+        rows.append((title, f"{100 * point.accuracy:.1f}", span(point.interval)))
     return text_table(("disturbance", "accuracy %", "95 % interval"), rows)
 
 
@@ -178,6 +178,7 @@ def _log(run: Run, point: Point) -> None:
     for kind in KINDS.values() if one is None else (KINDS[one.kind],):
         value = kind.neutral if one is None else one.value
         if value is not None:
-            named = {"": point.accuracy, "/low": point.interval.low, "/high": point.interval.high}
+            ends = {} if point.interval is None else {"/low": point.interval.low, "/high": point.interval.high}
+            named = {"": point.accuracy, **ends}
             metrics = {f"accuracy/{kind.name}{end}": number for end, number in named.items()}
             run.log(metrics=metrics, step=round(kind.scale * value))

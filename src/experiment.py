@@ -1,5 +1,7 @@
 """One experiment, from a dataset's name to a finished MLflow run."""
 
+import json
+import logging
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -12,18 +14,21 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings, classes_of
 from src.data.paths import Paths
 from src.data.split import Split
+from src.errors import UserError
 from src.features import digest_of
 from src.head import FittedHead, Head, MetricLogger, Trainer
 from src.ledger.ledger import Ledger
 from src.material import Material, Place, Progress, list_clips, prepare
 from src.recipe import Drawing, Recipe, input_key
-from src.results import log_results
+from src.results import CORRECT, CorrectClips, log_results
 from src.tracking import RunRecord, Store, flat
 from src.trained.card import Card
 from src.transfer import FineTune, Transfer, check_head
 
 if TYPE_CHECKING:
     from src.transfer.tuning import Tuned
+
+log = logging.getLogger(__name__)
 
 RESULT_VERSION = 2
 """Raised by whoever changes what an accuracy means; tables flag results of different versions."""
@@ -134,6 +139,7 @@ class Outcome:
     """What a finished job has to show: accuracy in 0..1, test clips, seconds per stage, the run's tags.
 
     Attributes:
+        correct: which test clips were right; None where a run that was there before has lost that artifact.
         known: whether the run was there before, so that nothing was computed.
     """
 
@@ -142,14 +148,24 @@ class Outcome:
     test_clips: int
     seconds: dict[str, float]
     tags: dict[str, str]
+    correct: CorrectClips | None = None
     known: bool = False
 
     @classmethod
-    def of(cls, run: RunRecord) -> "Outcome":
-        """The outcome of a run that finished before."""
+    def of(cls, run: RunRecord, store: Store) -> "Outcome":
+        """The outcome of a run that finished before.
+
+        Args:
+            store: that holds the run.
+        """
         seconds = {key.removeprefix("seconds/"): v for key, v in run.metrics.items() if key.startswith("seconds/")}
         clips = int(run.metrics["clips/test"])
-        return cls(run.run_id, run.metrics["test/accuracy"], clips, seconds, run.tags, known=True)
+        try:
+            correct = CorrectClips(**json.loads(store.artifact(run.run_id, CORRECT)))
+        except (UserError, ValueError, TypeError) as error:
+            log.warning("run %s: no interval without its artifact %s (%s)", run.run_id, CORRECT, error)
+            correct = None
+        return cls(run.run_id, run.metrics["test/accuracy"], clips, seconds, run.tags, correct, known=True)
 
 
 def run_experiment(experiment: Experiment, store: Store, *, force: bool, progress: Progress) -> Outcome:
@@ -174,9 +190,10 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
         "data_digest": contents.digest(),
     }
     name = "-".join((tags["dataset"], tags["preprocess"], tags["backbone"], tags["head"], f"seed{experiment.seed}"))
-    with Ledger(store).job(identity, force=force) as job:
+    ledger = Ledger(store)
+    with ledger.job(identity, force=force) as job:
         if job.known is not None:
-            return Outcome.of(job.known)
+            return Outcome.of(job.known, ledger.holder(job.known))
         with job.run(name, tags) as run:
             run.log(params=flat(experiment.settings))
             learned = learn(experiment, contents, place, run.lightning_logger())
@@ -187,8 +204,8 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
                     save(learned.tuned, Path(folder))
                     run.artifacts(Path(folder))
             card = _card(experiment, learned)
-            accuracy = log_results(run, learned.material, learned.head, learned.seconds, experiment.settings, card)
-    return Outcome(run.run_id, accuracy, len(learned.material.where("test")), learned.seconds, tags)
+            correct = log_results(run, learned.material, learned.head, learned.seconds, experiment.settings, card)
+    return Outcome(run.run_id, correct.accuracy, len(correct.correct), learned.seconds, tags, correct)
 
 
 @dataclass(frozen=True, eq=False)

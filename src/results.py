@@ -5,16 +5,19 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
 import yaml
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 
 from src.evaluation import metrics
+from src.evaluation.clusters import Clusters
+from src.features import digest_of
 from src.head import FittedHead
 from src.material import Material
 from src.report.confusion import confusion_table, draw_confusion
@@ -24,6 +27,34 @@ from src.trained.card import CARD, Card
 log = logging.getLogger(__name__)
 
 PREDICTIONS = "predictions.csv"
+CORRECT = "correct.json"
+
+
+@dataclass(frozen=True)
+class CorrectClips:
+    """Which test clips a run got right, short enough to be kept with each job of a sweep.
+
+    Attributes:
+        digest: of the clips' names and groups; runs with the same one were tested on the same clips in the same order.
+        groups: number of each clip's group. correct: `1` for each clip that was right, `0` for each other.
+    """
+
+    digest: str
+    groups: list[int]
+    correct: str
+
+    @classmethod
+    def of(
+        cls, ids: Sequence[str], groups: Sequence[str | None], correct: Bool[np.ndarray, " clips"]
+    ) -> "CorrectClips":
+        """Of clips by name, with their groups (None where unknown)."""
+        digest = digest_of({"clips": list(ids), "groups": list(groups)})
+        return cls(digest, Clusters.of(groups, len(ids)).group.tolist(), "".join("01"[int(right)] for right in correct))
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the clips that were right, 0..1."""
+        return self.correct.count("1") / len(self.correct)
 
 
 def log_results(
@@ -33,19 +64,22 @@ def log_results(
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
     card: Card,
-) -> float:
-    """Test the head and store everything; the test accuracy (0..1) is returned.
+) -> CorrectClips:
+    """Test the head and store everything; which test clips were right is returned.
 
     Args:
         seconds: per stage. settings: the resolved configuration. card: what it takes to use the model again.
     """
     probabilities = head.probabilities(material.extraction.features)
     classes, tested = material.dataset.classes, material.where("test")
-    confusion = metrics.confusion_matrix(material.labels[tested], probabilities.argmax(axis=1)[tested], len(classes))
-    accuracy, recall = metrics.accuracy(confusion), metrics.class_recall(confusion)
+    predicted, clips = probabilities.argmax(axis=1)[tested], [material.dataset.clips[i] for i in tested]
+    confusion = metrics.confusion_matrix(material.labels[tested], predicted, len(classes))
+    right = predicted == material.labels[tested]
+    correct = CorrectClips.of([clip.id for clip in clips], [clip.group for clip in clips], right)
+    recall = metrics.class_recall(confusion)
     run.log(
         metrics={
-            "test/accuracy": accuracy,
+            "test/accuracy": correct.accuracy,
             "test/macro_f1": metrics.macro_f1(confusion),
             **{f"test/recall/{name}": r for name, r in zip(classes, recall, strict=True) if not np.isnan(r)},
             **{f"seconds/{stage}": value for stage, value in seconds.items()},
@@ -57,6 +91,7 @@ def log_results(
         (folder / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True), "utf8")
         (folder / CARD).write_text(card.text(), "utf8")
         (folder / PREDICTIONS).write_text(predictions(material, probabilities), "utf8")
+        (folder / CORRECT).write_text(json.dumps(asdict(correct)), "utf8")
         (folder / "confusion.csv").write_text(confusion_table(confusion, classes), "utf8")
         head_card = {"kind": head.kind, "classes": list(classes), "warnings": list(head.warnings)}
         (folder / "head.json").write_text(json.dumps(head_card, indent=1, ensure_ascii=False), "utf8")
@@ -71,7 +106,7 @@ def log_results(
             log.warning("%s", notes["pictures"][0])
         (folder / "notes.json").write_text(json.dumps(notes, indent=1, ensure_ascii=False), "utf8")
         run.artifacts(folder)
-    return accuracy
+    return correct
 
 
 def predictions(material: Material, probabilities: Float32[np.ndarray, "clips classes"]) -> str:

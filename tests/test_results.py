@@ -17,7 +17,7 @@ from src.extract import Extraction
 from src.head.network import FittedNetwork, Scaling
 from src.material import Material
 from src.report.confusion import draw_confusion
-from src.results import log_results, predictions
+from src.results import CorrectClips, log_results, predictions
 from src.tracking import Run
 from src.trained.card import Card
 
@@ -66,7 +66,7 @@ def kept(material, head):
     run = Kept()
     settings = {"seed": 0, "dataset": {"root": "Meine Tänze (1)", "keep": None}}
     card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
-    run.accuracy = log_results(run, material, head, {"fit": 1.5}, settings, card)
+    run.correct = log_results(run, material, head, {"fit": 1.5}, settings, card)
     return run
 
 
@@ -87,7 +87,7 @@ def test_predictions_read_back_to_the_bit(material):
 def test_metrics_are_of_the_test_clips_alone(kept, material, head):
     predicted = head.probabilities(material.extraction.features).argmax(axis=1)
     right = [predicted[i] == LABELS[i] for i, part in enumerate(PARTS) if part == "test"]
-    assert kept.accuracy == kept.metrics["test/accuracy"] == sum(right) / 3
+    assert kept.correct.accuracy == kept.metrics["test/accuracy"] == sum(right) / 3
     assert kept.metrics["test/recall/rock, hard"] == float(right[0])
     assert kept.metrics['test/recall/the "blues"'] == (right[1] + right[2]) / 2
     assert "test/recall/tänze" not in kept.metrics  # no test clip: not 0, not NaN
@@ -96,8 +96,19 @@ def test_metrics_are_of_the_test_clips_alone(kept, material, head):
     assert all(np.isfinite(value) for value in kept.metrics.values())
 
 
+def test_which_clips_were_right_is_kept_in_short(kept, material, head):
+    predicted = head.probabilities(material.extraction.features).argmax(axis=1)
+    right = "".join("01"[int(predicted[i] == LABELS[i])] for i, part in enumerate(PARTS) if part == "test")
+    content = json.loads(kept.files["correct.json"])
+    assert (content["correct"], content["groups"]) == (right, [0, 1, 2])
+    assert content["digest"] == kept.correct.digest
+    others = CorrectClips.of(["rock, hard/1", "b", "c"], [None] * 3, np.ones(3, dtype=bool))
+    assert others.digest != kept.correct.digest
+
+
 def test_files(kept, head):
     assert set(kept.files) == {
+        "correct.json",
         "config.yaml", "predictions.csv", "notes.json", "head.json", "head.safetensors", "confusion.png",
         "confusion.csv", "model.json",
     }  # fmt: skip
@@ -155,8 +166,8 @@ def test_a_picture_that_cannot_be_drawn_costs_the_run_nothing_else(material, hea
     monkeypatch.setattr(Figure, "savefig", fail)
     run = Kept()
     card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
-    accuracy = log_results(run, material, head, {"fit": 1.5}, {}, card)
-    assert run.metrics["test/accuracy"] == accuracy
+    correct = log_results(run, material, head, {"fit": 1.5}, {}, card)
+    assert run.metrics["test/accuracy"] == correct.accuracy
     assert "confusion.png" not in run.files
     assert {"confusion.csv", "predictions.csv", "head.safetensors", "notes.json"} <= set(run.files)
     assert "10 GB" in json.loads(run.files["notes.json"])["pictures"][0]
@@ -179,7 +190,7 @@ def test_a_thousand_classes(material):
     run = Kept()
     card = Card({"version": 1}, {"_target_": "toy.Toy"}, classes, "linear", 1.5, 1.5)
     many = Material(dataset, extraction, parts, labels, material.notes)
-    assert log_results(run, many, sure, {"fit": 1.5}, {}, card) == 0.999
+    assert log_results(run, many, sure, {"fit": 1.5}, {}, card).accuracy == 0.999
     assert sum(name.startswith("test/recall/") for name in run.metrics) == 1000
     assert run.files["confusion.csv"].decode().splitlines()[-1] == "class 999,class 0,1"
     assert len(run.files["confusion.csv"].decode().splitlines()) == 1001

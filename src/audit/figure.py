@@ -103,9 +103,11 @@ def _draw_probes(axes: Any, report: "Report") -> None:
         axes.text(50, 0.5, "no test clips", ha="center", va="center", color=_INK, transform=axes.get_xaxis_transform())
         return
     for row, probe in enumerate(report.probes):
-        accuracy, low, high = (100 * value for value in (probe.accuracy, probe.interval.low, probe.interval.high))
+        accuracy = 100 * probe.accuracy
         axes.barh(row, accuracy, height=0.55, color=_WARNING if probe.warns else _FINE)
-        axes.errorbar(accuracy, row, xerr=[[accuracy - low], [high - accuracy]], color=_INK, capsize=3, linewidth=1.2)
+        if probe.interval is not None:
+            reach = [[accuracy - 100 * probe.interval.low], [100 * probe.interval.high - accuracy]]
+            axes.errorbar(accuracy, row, xerr=reach, color=_INK, capsize=3, linewidth=1.2)
         axes.text(103, row, f"{accuracy:.0f} %", va="center", ha="left", fontsize=9, color=_INK)
     chance = 100 * report.probes[0].chance
     axes.axvline(chance, color=_INK, linestyle=(0, (4, 3)), linewidth=1)

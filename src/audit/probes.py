@@ -12,12 +12,12 @@ from importlib import import_module
 from math import log10
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from src.audit.census import normalized_rms
 from src.audit.measurement import Measured
 from src.data.split import Part
-from src.evaluation.intervals import Interval, wilson
+from src.evaluation.intervals import Interval, accuracy_interval
 
 # Leaves of three clips and more: single odd files are not learnt by heart. Seeded, hence the same each time.
 _FOREST = {"n_estimators": 100, "min_samples_leaf": 3, "random_state": 0, "n_jobs": 1}
@@ -31,7 +31,8 @@ class Probe:
     Attributes:
         name: e.g. `duration`. inputs: what it knows of a clip.
         correct: test clips it got right, of `clips`.
-        interval: Wilson's 95 % interval of its accuracy; copies within the test part make it too narrow.
+        interval: 95 % interval of its accuracy, over clips, or over their groups; None where all are of one group.
+            Copies within the test part make it too narrow.
         chance: accuracy of the best constant answer, the share of the most frequent class among the test clips.
     """
 
@@ -39,7 +40,7 @@ class Probe:
     inputs: tuple[str, ...]
     correct: int
     clips: int
-    interval: Interval
+    interval: Interval | None
     chance: float
 
     @property
@@ -50,7 +51,7 @@ class Probe:
     @property
     def warns(self) -> bool:
         """Whether it beats the best constant answer beyond doubt: the whole interval lies above chance."""
-        return self.interval.low > self.chance
+        return self.interval is not None and self.interval.low > self.chance
 
 
 Column = Callable[[Measured], float | str]
@@ -89,10 +90,11 @@ def probe_all(measured: Sequence[Measured], parts: Sequence[Part]) -> tuple[Prob
     if not len(test) or len(set(labels[train])) < 2:
         return ()
     chance = max(Counter(labels[test].tolist()).values()) / len(test)
-    probes = []
+    groups, probes = [measured[i].clip.group for i in test], []
     for name, columns in PROBES.items():
         correct = _correct(_matrix(measured, columns), labels, train, test)
-        probes.append(Probe(name, tuple(columns), correct, len(test), wilson(correct, len(test)), chance))
+        interval = accuracy_interval(correct[None], groups)
+        probes.append(Probe(name, tuple(columns), int(np.count_nonzero(correct)), len(test), interval, chance))
     return tuple(probes)
 
 
@@ -101,10 +103,11 @@ def _correct(
     labels: np.ndarray,
     train: Int64[np.ndarray, " train"],
     test: Int64[np.ndarray, " test"],
-) -> int:
+) -> Bool[np.ndarray, " test"]:
     forest = import_module("sklearn.ensemble").RandomForestClassifier(**_FOREST)
     forest.fit(features[train], labels[train])
-    return int(np.count_nonzero(forest.predict(features[test]) == labels[test]))
+    right: np.ndarray = forest.predict(features[test]) == labels[test]
+    return right
 
 
 def _matrix(measured: Sequence[Measured], columns: Mapping[str, Column]) -> Float64[np.ndarray, "clips features"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from src.audit.census import Spread
 from src.audit.copies import Copies, NearCopies
 from src.render_stats import CONSEQUENCES
-from src.report.table import text_table
+from src.report.table import points, span, text_table
 
 if TYPE_CHECKING:
     from src.audit.report import Report
@@ -98,14 +98,14 @@ def _probes(report: "Report") -> str:
     rows = [
         [
             probe.name,
-            f"{probe.accuracy:.1%}",
-            f"{probe.interval.low:.1%} to {probe.interval.high:.1%}",
-            f"{probe.chance:.1%}",
+            points(probe.accuracy),
+            span(probe.interval),
+            points(probe.chance),
             "above chance" if probe.warns else "",
         ]
         for probe in report.probes
     ]
-    return f"{title}\n" + text_table(["knows", "accuracy", "95 % interval", "chance", "warning"], rows)
+    return f"{title}\n" + text_table(["knows", "accuracy %", "95 % interval", "chance %", "warning"], rows)
 
 
 def _copies(report: "Report") -> str:

@@ -13,7 +13,7 @@ from src.data.audio import decode
 from src.disturbance.waves import Disturbance
 from src.errors import UserError
 from src.evaluation import metrics
-from src.evaluation.intervals import Interval, wilson
+from src.evaluation.intervals import Interval, accuracy_interval
 from src.extract import extract
 from src.recipe import Recipe, Timer
 from src.render_stats import ClipStats
@@ -58,17 +58,18 @@ class Clips:
 
 @dataclass(frozen=True)
 class Point:
-    """Accuracy (0..1) under one disturbance; None: none. The interval is Wilson's, 95 %, over the clips."""
+    """Accuracy under one disturbance (None: without).
+
+    Attributes:
+        correct: test clips that the model got right, of `clips`.
+        accuracy: 0..1. interval: 95 %, over clips, or over their groups; None where all are of one group.
+    """
 
     disturbance: Disturbance | None
     correct: int
     clips: int
     accuracy: float
-
-    @property
-    def interval(self) -> Interval:
-        """Where the accuracy on other clips of the kind would lie."""
-        return wilson(self.correct, self.clips)
+    interval: Interval | None
 
 
 def measure(
@@ -114,7 +115,14 @@ def _point(
         raise UserError(f"{len(found.failed)} test clips cannot be read:\n  " + "\n  ".join(found.failed.values()))
     predicted = model.head.probabilities(found.features).argmax(axis=1)
     confusion = metrics.confusion_matrix(clips.targets, predicted, len(model.classes))
-    return Point(disturbance, int(np.trace(confusion)), len(clips.targets), metrics.accuracy(confusion))
+    groups = [clip.group for clip in clips.contents.dataset.clips]
+    return Point(
+        disturbance,
+        correct=int(np.trace(confusion)),
+        clips=len(clips.targets),
+        accuracy=metrics.accuracy(confusion),
+        interval=accuracy_interval((predicted == clips.targets)[None], groups),
+    )
 
 
 def _same(model: TrainedModel, point: Point) -> None:

@@ -48,14 +48,16 @@ def _curve(axes: "Axes", kind: Kind, pairs: Sequence[tuple[float, Point]], undis
 
     values = [value for value, _ in pairs]
     accuracy = [100 * point.accuracy for _, point in pairs]
-    low, high = ([100 * getattr(point.interval, end) for _, point in pairs] for end in ("low", "high"))
     if kind.ratio:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axhline(100 * undisturbed, color=INK, linewidth=0.8, linestyle="--", zorder=1)
     axes.axhline(100 * chance, color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
-    axes.fill_between(values, low, high, color=NETWORK_COLOUR, alpha=0.18, linewidth=0, zorder=2)
+    intervals = [point.interval for _, point in pairs if point.interval is not None]
+    if len(intervals) == len(pairs):
+        low, high = ([100 * getattr(interval, end) for interval in intervals] for end in ("low", "high"))
+        axes.fill_between(values, low, high, color=NETWORK_COLOUR, alpha=0.18, linewidth=0, zorder=2)
     axes.plot(values, accuracy, color=NETWORK_COLOUR, marker="o", markersize=3.5, linewidth=1.4, zorder=3)
     every = -(-len(values) // _MOST_TICKS)
     shown = values[::-1][::every][::-1]

@@ -1,13 +1,16 @@
-"""Intervals of confidence for a proportion."""
+"""Intervals of confidence for accuracy and macro F1; see docs/statistics.md."""
 
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64, Integer
+from scipy.special import betaincinv
 
 from src.errors import UserError
+from src.evaluation import metrics
+from src.evaluation.clusters import Clusters, Groups, Variance, variance
 
 
 @dataclass(frozen=True)
@@ -26,52 +29,129 @@ class Interval:
         return bool(self.low <= value <= self.high)
 
 
-def wider(one: Interval, other: Interval) -> Interval:
-    """The wider of two intervals for the same quantity; the first of two equally wide."""
-    return one if one.half_width >= other.half_width else other
+def accuracy_interval(
+    correct: Bool[np.ndarray, "runs clips"], groups: Groups = None, confidence: float = 0.95
+) -> Interval | None:
+    """Interval for the accuracy (0..1), averaged over runs, on other clips of the kind.
 
-
-def wilson(correct: int | float, clips: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval for an accuracy (Wilson 1927; method 3 of Newcombe 1998).
+    With two runs or more it holds for other seeds as well, with one for that run alone.
 
     Args:
-        correct: how many clips were right; averaged over seeds it need not be whole.
-        clips: number of test clips, NOT clips times seeds: seeds repeat the same clips and add no independent ones.
+        correct: whether a run got a clip right.
+        groups: group of each clip (clips of one recording, song, speaker); None: every clip by itself.
         confidence: coverage, 0..1.
 
+    Returns:
+        None where all clips are of one group, which says nothing about others.
+
     Raises:
-        UserError: there are no clips.
-        ValueError: `correct` lies outside 0..clips.
+        UserError: there are no runs or no clips.
     """
-    if clips < 1:
-        raise UserError(f"confidence interval: got {clips} test clips; expected at least 1")
-    if not 0 <= correct <= clips:
-        raise ValueError(f"got {correct} correct of {clips} clips; expected 0 to {clips}. Is it counted over seeds?")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share = correct / clips
-    centre = (share + z * z / (2 * clips)) / (1 + z * z / clips)
-    half = z / (1 + z * z / clips) * sqrt(share * (1 - share) / clips + z * z / (4 * clips * clips))
-    # at 0 and 1 the formula is exact on paper only: rounding must not put the estimate outside its own interval
-    return Interval(max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
+    _refuse_empty(correct.shape)
+    clusters = Clusters.of(groups, correct.shape[1])
+    if clusters.count < 2:
+        return None
+    accuracy = float(correct.mean())
+    spread = variance((correct - accuracy) / clusters.clips, clusters)
+    return _score_interval(accuracy, spread, clusters, len(correct), 1 - confidence)
 
 
-def wilson_over_seeds(correct: Bool[np.ndarray, "seeds clips"], confidence: float = 0.95) -> Interval:
-    """Wilson's interval for the accuracy averaged over seeds; the clips count once, whatever the number of seeds."""
-    seeds, clips = correct.shape
-    return wilson(np.count_nonzero(correct) / seeds, clips, confidence)
+def macro_f1_interval(
+    targets: Integer[np.ndarray, " clips"],
+    predictions: Integer[np.ndarray, "runs clips"],
+    classes: int,
+    groups: Groups = None,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Interval for macro F1 (0..1, as in `metrics.macro_f1`), averaged over runs.
 
-
-def clips_needed(accuracy: float, half_width: float, confidence: float = 0.95) -> int:
-    """Fewest test clips whose Wilson interval at this accuracy is no wider than `half_width` to each side.
-
-    Squaring Wilson's half-width h = z / (1 + z^2/n) sqrt(p(1-p)/n + z^2/4n^2) gives a quadratic in n,
-    h^2 (n + z^2)^2 = z^2 (p(1-p) n + z^2/4), whose larger root is the answer.
+    The variance is that of the linearised statistic. Near 0 and 1 the rarest class limits what the clips can tell.
+    Arguments, errors and what is returned are those of `accuracy_interval`; classes are numbered 0..classes-1.
     """
-    z2 = NormalDist().inv_cdf((1 + confidence) / 2) ** 2
-    h2 = half_width * half_width
-    # n^2 h2 + n (2 h2 z2 - z2 pq) + (h2 z2^2 - z2^2 / 4) = 0; the last term is negative for h < 1/2: one root > 0
-    linear = z2 * (2 * h2 - accuracy * (1 - accuracy))
-    constant = z2 * z2 * (h2 - 0.25)
-    if constant >= 0:
-        return 1
-    return max(1, ceil((-linear + sqrt(linear * linear - 4 * h2 * constant)) / (2 * h2)))
+    _refuse_empty(predictions.shape)
+    clusters = Clusters.of(groups, len(targets))
+    if clusters.count < 2:
+        return None
+    confusions = [metrics.confusion_matrix(targets, row, classes) for row in predictions]
+    values = np.array([metrics.macro_f1(confusion) for confusion in confusions])
+    scores = np.stack(
+        [_macro_f1_scores(targets, row, confusion) for row, confusion in zip(predictions, confusions, strict=True)]
+    )
+    scores += (values - values.mean())[:, None] / clusters.clips
+    clips = np.bincount(targets, minlength=classes)
+    rarest = np.count_nonzero(clips) * clips[clips > 0].min() / clusters.clips
+    spread = variance(scores, clusters)
+    return _score_interval(float(values.mean()), spread, clusters, len(predictions), 1 - confidence, float(rarest))
+
+
+def _macro_f1_scores(
+    targets: Integer[np.ndarray, " clips"],
+    predictions: Integer[np.ndarray, " clips"],
+    confusion: Integer[np.ndarray, "classes classes"],
+) -> Float64[np.ndarray, " clips"]:
+    """Derivative of macro F1 by the weight of each clip; they sum to 0."""
+    marginals = (confusion.sum(axis=0) + confusion.sum(axis=1)).astype(np.float64)
+    seen = marginals > 0
+    marginals[~seen] = 1
+    f1 = 2 * confusion.diagonal() / marginals
+    hits = 2 * (targets == predictions) / marginals[targets]
+    losses = f1[targets] / marginals[targets] + f1[predictions] / marginals[predictions]
+    scores: Float64[np.ndarray, " clips"] = (hits - losses) / np.count_nonzero(seen)
+    return scores
+
+
+def _score_interval(
+    value: float, spread: Variance, clusters: Clusters, runs: int, level: float, rarest: float = 1.0
+) -> Interval:
+    """Wilson's score interval for an average of 0s and 1s that are correlated within groups and runs.
+
+    Wilson (1927) evaluates the variance at the value in question, not at the estimate. A value p below the estimate v
+    means that a share 1 - p / v of the units that were sampled succeeded and would have failed. This thins the observed
+    variance V of the clips by p / v, and adds the variance of the units that failed, (v - p) p / N with N independent
+    units. With R, the squared reach of the runs:
+
+        (v - p)^2 = t^2 V p / v + z^2 (v - p) p / N + R
+
+    For independent clips and one run this is Wilson's interval, but for t^2 n / (n - 1) in place of z^2 in the first
+    term. N is the number of observations over the design effect (Kish 1965), which counts as at least half way to that
+    of identical observations within groups and runs: with few failures it can hardly be estimated. Neither end is
+    nearer than the one-sided 95 % bound of Clopper and Pearson (1934), since Wilson's covers too little where one or
+    two clips are wrong (Brown, Cai and DasGupta 2001).
+
+    Args:
+        level: probability to miss the truth. rarest: share of N that is left to a statistic that rests on a rare class.
+    """
+    observations = clusters.clips * runs
+    whole = observations / clusters.effective
+    binomial = value * (1 - value)
+    effect = min(max(spread.clips * observations / binomial, 1), whole) if binomial > 0 else whole
+    units = rarest * observations / max(effect, (1 + whole) / 2)
+    shrunk = max(units, rarest * binomial / spread.total) if spread.total > 0 else units
+    reach, z = spread.reach(level), NormalDist().inv_cdf(1 - level / 2)
+    low, high = (
+        min(_lower_end(share, reach, units, z), _clopper_pearson(share, shrunk, level)) for share in (value, 1 - value)
+    )
+    return Interval(low, 1 - high)
+
+
+def _lower_end(share: float, reach: tuple[float, float], units: float, z: float) -> float:
+    """The smaller root p of (share - p)^2 = clips p / share + z^2 (share - p) p / units + runs."""
+    if share <= 0:
+        return 0.0
+    clips, runs = reach
+    guard = z * z / units
+    a, b = 1 + guard, 2 * share + clips / share + guard * share
+    return max(0.0, (b - sqrt(max(0.0, b * b - 4 * a * (share * share - runs)))) / (2 * a))
+
+
+def _clopper_pearson(share: float, units: float, level: float) -> float:
+    """Lower bound of a share that is missed with probability `level` on its side."""
+    successes = min(share * units, units)
+    return float(betaincinv(successes, units - successes + 1, level)) if successes > 0 else 0.0
+
+
+def _refuse_empty(shape: tuple[int, ...]) -> None:
+    if 0 in shape:
+        raise UserError(
+            f"confidence interval: got {shape[0]} runs of {shape[1]} test clips; expected 1 of each or more"
+        )

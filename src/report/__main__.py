@@ -26,7 +26,6 @@ def _report(cfg: DictConfig) -> None:
     from src.console import progress_bar
     from src.errors import UserError
     from src.report.asked import Typed
-    from src.report.cell import Resampling
     from src.report.making import Request, make
     from src.report.studio import Studio
     from src.tracking import Store
@@ -37,7 +36,7 @@ def _report(cfg: DictConfig) -> None:
         name=str(cfg.name),
         action=str(cfg.action),
         folder=Path(str(cfg.folder)),
-        resampling=Resampling(configure.whole("draws", cfg.draws), configure.whole("resample_seed", cfg.resample_seed)),
+        resample_seed=configure.whole("resample_seed", cfg.resample_seed),
         typed=typed,
         studio=Studio(typed, configure.workers(cfg.workers), show),
     )

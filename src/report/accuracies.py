@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from src.report.desk import Row
-from src.report.document import MISSING, NONE, Table, points, signed, span
+from src.report.document import MISSING, Table, percent
 from src.report.paper_values import Published
+from src.report.table import NONE, points, signed, span
 
 NOTES = (
-    "Accuracy on the test clips in percent, mean and standard deviation over seeds. Wilson: 95 % interval on the test "
-    "clips (seeds repeat them and add none). Bootstrap: over clips (over groups where known) and seeds together.",
+    "Accuracy on the test clips in percent, mean and standard deviation over seeds. Interval: a score interval over "
+    "clips, over groups of clips where they are known, and over seeds where there are several; with one seed it holds "
+    "for that run alone. See docs/statistics.md.",
     "The paper's values are what it printed. Difference and verdict: for recordings only.",
 )
 _UNSEEDED = ", no randomness"
@@ -23,7 +25,7 @@ def cells_table(key: str, title: str, labels: Sequence[Label], rows: Sequence[Ro
     """
     header = (
         *(name for name, _ in labels),
-        *("audio", "paper", "accuracy", "sd", "95 % Wilson", "95 % bootstrap", "macro F1", "difference", "verdict"),
+        *("audio", "paper", "accuracy", "sd", "95 % interval", "macro F1", "difference", "verdict"),
         *("seeds", "test clips", "made by"),
     )
     made = dict.fromkeys((row.cell.backbone, row.cell.made_by) for row in rows if row.cell.runs)
@@ -71,19 +73,18 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
     if scored is None:
         said = "error" if cell.error else MISSING
-        return (cell.origin or NONE, paper_text(row.paper), said, *(NONE,) * 6, seeds, NONE, cell.backbone or NONE)
+        return (cell.origin or NONE, paper_text(row.paper), said, *(NONE,) * 5, seeds, NONE, cell.backbone or NONE)
     return (
         cell.origin,
         paper_text(row.paper),
         points(scored.accuracy),
         NONE if scored.deviation is None else points(scored.deviation),
-        span(scored.wilson.low, scored.wilson.high),
-        span(scored.bootstrap.low, scored.bootstrap.high),
-        f"{points(scored.macro_f1)} ({span(scored.macro_f1_interval.low, scored.macro_f1_interval.high)})",
+        span(scored.interval),
+        f"{points(scored.macro_f1)} ({span(scored.macro_f1_interval)})",
         NONE if row.difference is None else signed(row.difference),
         verdict_text(row),
         seeds,
-        str(cell.clips),
+        str(cell.clusters),
         cell.backbone,
     )
 
@@ -98,6 +99,7 @@ def data(row: Row) -> dict[str, object]:
         "paper_source": "" if row.paper is None else row.paper.source,
         "seeds": " ".join(map(str, cell.seeds)),
         "test_clips": cell.clips,
+        "groups": cell.clusters.count if cell.clusters is not None and cell.clusters.grouped else None,
         "audio": cell.origin,
         "made_by": cell.made_by,
         "run_ids": " ".join(run.run_id for run in cell.runs),
@@ -109,13 +111,9 @@ def data(row: Row) -> dict[str, object]:
     return told | {
         "accuracy": 100 * scored.accuracy,
         "sd": None if scored.deviation is None else 100 * scored.deviation,
-        "wilson_low": 100 * scored.wilson.low,
-        "wilson_high": 100 * scored.wilson.high,
-        "bootstrap_low": 100 * scored.bootstrap.low,
-        "bootstrap_high": 100 * scored.bootstrap.high,
+        **dict(zip(("low", "high"), percent(scored.interval), strict=True)),
         "macro_f1": 100 * scored.macro_f1,
-        "macro_f1_low": 100 * scored.macro_f1_interval.low,
-        "macro_f1_high": 100 * scored.macro_f1_interval.high,
+        **dict(zip(("macro_f1_low", "macro_f1_high"), percent(scored.macro_f1_interval), strict=True)),
         "difference": None if row.difference is None else 100 * row.difference,
         "verdict": verdict_text(row),
         "accuracy_by_seed": " ".join(f"{100 * accuracy:.4f}" for accuracy in cell.accuracies),

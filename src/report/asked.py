@@ -1,12 +1,13 @@
 """From what was typed to the cells that are wanted; with the entry point, the only place here that knows Hydra."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -22,8 +23,12 @@ from src.experiment import settings_key
 from src.features import digest_of
 from src.report.wanted import Wanted
 
+log = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value", str, int)
+
 CONF = Path(__file__).resolve().parent.parent.parent / "conf"
-_OWN = ("name", "action", "folder", "draws", "resample_seed", "progress", "workers")
+_OWN = ("name", "action", "folder", "resample_seed", "progress", "workers")
 _SEEDS = (0, 1, 2, 3, 4)
 _SUBJECTS = {"dataset", "preprocess"}
 
@@ -54,7 +59,7 @@ class Typed:
         for override in parsed:
             key = override.get_key_element()
             if override.is_sweep_override():
-                found.swept[key] = tuple(override.sweep_string_iterator())
+                found.swept[key] = _once(key, override.sweep_string_iterator())
             elif key not in _OWN:
                 found.fixed[key] = str(override.input_line)
         return found
@@ -197,9 +202,18 @@ def _seeds(swept: Sequence[str] | None, common: dict[str, str]) -> tuple[int, ..
         word = common.pop("seed", None)
         return _SEEDS if word is None else (configure.whole("seed", int(_value("seed", word))),)
     try:
-        return tuple(int(value) for value in swept)
+        return _once("seed", (int(value) for value in swept))
     except ValueError as error:
         raise UserError(f"seed: got {','.join(swept)}; expected whole numbers") from error
+
+
+def _once(key: str, values: Iterable[_Value]) -> tuple[_Value, ...]:
+    """Values without repetitions."""
+    every = tuple(values)
+    kept = tuple(dict.fromkeys(every))
+    if len(kept) < len(every):
+        log.warning("%s: got %s; a value counts once", key, ",".join(map(str, every)))
+    return kept
 
 
 def _choices(text: str) -> tuple[str, ...]:

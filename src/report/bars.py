@@ -25,7 +25,7 @@ def bars(desk: Desk, name: str, condition: str) -> Report:
     cells = [row.cell for found in rows for row in found if row is not None]
     number = name.removeprefix("figure")
     title = f"Figure {number}: accuracy on {condition} clips"
-    told = "Bars: our accuracy, mean over seeds, with its 95 % interval (the wider of Wilson's and the bootstrap's). "
+    told = "Bars: our accuracy, mean over seeds, with its 95 % interval (docs/statistics.md). "
     notes = (told + "Marks: the paper's values. Hatched: rendered stand-ins, not the paper's data.",)
     alt = f"Accuracy of network and baseline on each dataset, {condition}"
     return Report(
@@ -63,8 +63,9 @@ def _bar(axes: "Axes", x: float, kind: str, row: Row) -> None:
         x, height, _WIDTH * 0.94, color=_COLOURS[kind], alpha=0.75 if rendered else 1.0,
         hatch="///" if rendered else None, edgecolor="white", linewidth=0.5, zorder=2,
     )  # fmt: skip
-    reach = [[max(0.0, height - 100 * interval.low)], [max(0.0, 100 * interval.high - height)]]
-    axes.errorbar(x, height, yerr=reach, color=INK, elinewidth=0.9, capsize=2, zorder=3)
+    if interval is not None:
+        reach = [[max(0.0, height - 100 * interval.low)], [max(0.0, 100 * interval.high - height)]]
+        axes.errorbar(x, height, yerr=reach, color=INK, elinewidth=0.9, capsize=2, zorder=3)
     box = {"facecolor": _COLOURS[kind], "edgecolor": "none", "pad": 1.5}
     axes.text(x, 3, f"{height:.1f}", ha="center", va="bottom", fontsize=7.5, color="white", zorder=5, bbox=box)
 

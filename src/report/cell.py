@@ -4,31 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mean, stdev
-from zlib import crc32
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from src.errors import UserError
 from src.evaluation import comparison, metrics
-from src.evaluation.bootstrap import accuracy_interval, macro_f1_interval
-from src.evaluation.intervals import Interval, wider, wilson_over_seeds
-from src.report.naming import backbone_of, made_by
+from src.evaluation.clusters import Clusters
+from src.evaluation.intervals import Interval, accuracy_interval, macro_f1_interval
+from src.report.naming import FROZEN, backbone_of, made_by, transfer_of
 from src.report.predictions import Predictions
 from src.report.wanted import Wanted
 from src.tracking import RunRecord
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How to resample: number of draws, and a seed from which each quantity takes its own stream."""
-
-    draws: int
-    seed: int
-
-    def rng(self, name: str) -> np.random.Generator:
-        """The same for the same name, whatever else a report computes."""
-        return np.random.default_rng([self.seed, crc32(name.encode())])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,33 +44,22 @@ class Tested:
         """Share of the largest class among the test clips: what always saying it gets right."""
         return float(np.bincount(self.targets).max() / len(self.targets))
 
-    @property
-    def known_groups(self) -> tuple[str | None, ...] | None:
-        """Groups, or None where no clip has one."""
-        return self.groups if any(group is not None for group in self.groups) else None
-
 
 @dataclass(frozen=True)
 class Score:
     """What a cell shows; all in 0..1.
 
     Attributes:
-        accuracy: mean over seeds. deviation: standard deviation over seeds, None for one seed.
-        wilson: 95 % interval on the test clips. bootstrap: over clips (or groups) and seeds together.
-        macro_f1: mean over seeds; macro_f1_interval: by the bootstrap.
+        accuracy: mean over seeds. interval: 95 %, None where all test clips are of one group.
+        deviation: standard deviation of the accuracy over seeds, None for one seed.
+        macro_f1, macro_f1_interval: likewise.
     """
 
     accuracy: float
+    interval: Interval | None
     deviation: float | None
-    wilson: Interval
-    bootstrap: Interval
     macro_f1: float
-    macro_f1_interval: Interval
-
-    @property
-    def interval(self) -> Interval:
-        """The wider of the two intervals."""
-        return wider(self.wilson, self.bootstrap)
+    macro_f1_interval: Interval | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +118,16 @@ class Cell:
         """Number of test clips."""
         return 0 if self.tested is None else len(self.tested.ids)
 
+    @property
+    def clusters(self) -> Clusters | None:
+        """The test clips and their groups."""
+        return None if self.tested is None else Clusters.of(self.tested.groups, self.clips)
+
+    @property
+    def finetuned(self) -> bool:
+        """Whether more than the head was trained."""
+        return any(transfer_of(run.tags) != FROZEN for run in self.runs)
+
     @cached_property
     def compared(self) -> comparison.Cell:
         """As paired comparison takes it.
@@ -151,7 +137,8 @@ class Cell:
         """
         if self.tested is None:
             raise UserError(f"{self.wanted.name}: {self.error or 'no finished runs'}")
-        return comparison.Cell(self.wanted.name, self.tested.ids, self.tested.correct, self.tested.known_groups)
+        found = self.tested
+        return comparison.Cell(self.wanted.name, found.ids, found.correct, found.groups, self.finetuned)
 
 
 def tested(predictions: Sequence[Predictions], runs: Sequence[RunRecord]) -> Tested:
@@ -178,7 +165,7 @@ def tested(predictions: Sequence[Predictions], runs: Sequence[RunRecord]) -> Tes
     return found
 
 
-def score(cell: Cell, resampling: Resampling) -> Score:
+def score(cell: Cell) -> Score:
     """Accuracy, macro F1 and their intervals.
 
     Raises:
@@ -187,18 +174,14 @@ def score(cell: Cell, resampling: Resampling) -> Score:
     found = cell.tested
     if found is None:
         raise UserError(f"{cell.wanted.name}: {cell.error or 'no finished runs'}")
-    accuracies, groups, classes = cell.accuracies, found.known_groups, len(found.classes)
-    rng, name = resampling.rng, cell.wanted.name
+    accuracies, groups, classes = cell.accuracies, found.groups, len(found.classes)
     f1 = [metrics.macro_f1(metrics.confusion_matrix(found.targets, row, classes)) for row in found.predictions]
     return Score(
         accuracy=mean(accuracies),
+        interval=accuracy_interval(found.correct, groups),
         deviation=stdev(accuracies) if len(accuracies) > 1 else None,
-        wilson=wilson_over_seeds(found.correct),
-        bootstrap=accuracy_interval(found.correct, rng(f"accuracy {name}"), groups, draws=resampling.draws),
         macro_f1=mean(f1),
-        macro_f1_interval=macro_f1_interval(
-            found.targets, found.predictions, classes, rng(f"f1 {name}"), groups, draws=resampling.draws
-        ),
+        macro_f1_interval=macro_f1_interval(found.targets, found.predictions, classes, groups),
     )
 
 

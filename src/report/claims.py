@@ -7,7 +7,7 @@ from src.report import desk as desks
 from src.report import paired
 from src.report.cost import cost
 from src.report.desk import BASELINE, NETWORK, Desk
-from src.report.document import NONE, Report, Table
+from src.report.document import Report, Table
 from src.report.evidence import (
     AGAINST,
     AUGMENTED,
@@ -35,6 +35,7 @@ from src.report.judging import (
     some_differ,
 )
 from src.report.paired import Compared
+from src.report.table import NONE
 
 EXPERIMENTS = ("table2_network", "table2_baseline", "loudness", "augmentation", "timing_timbre")
 _HEADER = ("statement", "where", "tested on", "verdict", "evidence", "audio")

@@ -6,6 +6,7 @@ from itertools import combinations
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import Label, cells_table
+from src.report.cell import Cell
 from src.report.desk import Desk, Row
 from src.report.document import Report
 from src.report.paired import Pair
@@ -15,10 +16,10 @@ _OTHER_CLIPS = "split"
 
 def compare(desk: Desk, name: str = "compare", title: str = "Comparison of a sweep") -> Report:
     """The cells on the desk, and paired comparisons of those that differ in one setting and share their clips."""
-    rows = [desk.row(cell) for cell in desk.cells]
+    cells, repeated = _distinct(desk.cells)
+    rows = [desk.row(cell) for cell in cells]
     pairs, notes = pairs_of(rows)
-    found = paired.family(pairs, desk.resampling)
-    cells = [row.cell for row in rows]
+    found = paired.family(pairs)
     tables = (
         cells_table("", "Every cell", _labels(rows), rows),
         paired.comparisons("comparisons", "Cells that differ in one setting, on the same test clips", found),
@@ -27,11 +28,23 @@ def compare(desk: Desk, name: str = "compare", title: str = "Comparison of a swe
         name,
         title,
         tables=tuple(table for table in tables if table.rows),
-        notes=(*desks.remarks(cells), *notes),
+        notes=(*desks.remarks(cells), *repeated, *notes),
         missing=desks.missing(cells),
         errors=(*desks.errors(cells), *paired.errors(found)),
         sources=desks.sources(cells),
     )
+
+
+def _distinct(cells: Sequence[Cell]) -> tuple[list[Cell], tuple[str, ...]]:
+    """Cells without those that have the same runs as an earlier one, and a note on each that was left out."""
+    kept: dict[object, Cell] = {}
+    notes = []
+    for cell in cells:
+        key = frozenset(run.run_id for run in cell.runs) or id(cell)
+        if key in kept:
+            notes.append(f"{cell.wanted.name} has the runs of {kept[key].wanted.name}: a run counts once.")
+        kept.setdefault(key, cell)
+    return list(kept.values()), tuple(notes)
 
 
 def pairs_of(rows: Sequence[Row]) -> tuple[list[Pair], tuple[str, ...]]:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from src.evaluation.intervals import wilson
+from src.evaluation.intervals import Interval, accuracy_interval
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table
 from src.report.desk import Desk, Row
-from src.report.document import MISSING, NONE, Report, Table, points, span
+from src.report.document import MISSING, Report, Table
 from src.report.followup import present
 from src.report.predictions import Predictions
+from src.report.table import NONE, points, span
 
 EXPERIMENTS = ("table2_network", "control_pixels", "control_random")
 _CONDITIONS = ("unprocessed", "normalized")
@@ -27,23 +28,23 @@ _HEADER = (
 _NOTES = (
     "Pixels: the same head on the picture itself, 32 x 42. Random weights: the same network untrained. Loudness and "
     "duration alone: a random forest (300 trees, leaves of three clips or more) on a clip's RMS as recorded, or on its "
-    "length, on the same split, with Wilson's 95 % interval; what they get right, the network may have got right for "
-    "the same reason. Chance: always saying the largest class.",
+    "length, on the same split, with its 95 % interval; what they get right, the network may have got right for the "
+    "same reason. Chance: always saying the largest class.",
 )
 
 
 @dataclass(frozen=True)
 class Alone:
-    """What one number per clip is worth: test clips it gets right, of `clips`."""
+    """What one number per clip is worth: test clips it gets right, of `clips`, and the interval of their share."""
 
     correct: int
     clips: int
+    interval: Interval | None
 
     @property
     def text(self) -> str:
         """Accuracy and interval in percent."""
-        interval = wilson(self.correct, self.clips)
-        return f"{points(self.correct / self.clips)} ({span(interval.low, interval.high)})"
+        return f"{points(self.correct / self.clips)} ({span(self.interval)})"
 
 
 LABELS = (
@@ -62,7 +63,7 @@ def controls(desk: Desk) -> Report:
         network, *others = (desk.find(experiment, title, condition) for experiment in EXPERIMENTS)
         for experiment, control in zip(EXPERIMENTS[1:], others, strict=True):
             asked.append((title, f"{condition}: network − {_NAMES[experiment]}", control, network))
-    found = paired.family(present(asked), desk.resampling)
+    found = paired.family(present(asked))
     cells = [row.cell for row in rows]
     tables = (
         _wide(desk, keys),
@@ -91,7 +92,9 @@ def alone(found: Predictions, values: Float64[np.ndarray, " clips"]) -> Alone | 
     if np.isnan(values).any() or not len(test) or len(set(labels[train])) < 2:
         return None
     forest = RandomForestClassifier(**_FOREST).fit(values[train, None], labels[train])
-    return Alone(int(np.count_nonzero(forest.predict(values[test, None]) == labels[test])), len(test))
+    right = forest.predict(values[test, None]) == labels[test]
+    interval = accuracy_interval(right[None], [found.groups[i] for i in test])
+    return Alone(int(np.count_nonzero(right)), len(test), interval)
 
 
 def _wide(desk: Desk, keys: Sequence[tuple[str, str]]) -> Table:
@@ -105,7 +108,7 @@ def _wide(desk: Desk, keys: Sequence[tuple[str, str]]) -> Table:
         probes = known.get(title, (None, None))
         tested = some.cell.tested if some else None
         shown = (points(tested.chance), *(_text(one) for one in probes)) if tested else (NONE, MISSING, MISSING)
-        clips, audio = (str(len(tested.ids)) if tested else NONE), paired.audio(*(r for r in rows if r)) or NONE
+        clips, audio = (str(some.cell.clusters) if some else NONE), paired.audio(*(r for r in rows if r)) or NONE
         texts.append((title, condition, *(accuracy_text(row) for row in rows), *shown, clips, audio))
         data.append(_data(title, condition, rows, probes))
     return Table("", "Results and their controls", _HEADER, tuple(texts), tuple(data), _NOTES)

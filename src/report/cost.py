@@ -5,8 +5,8 @@ from statistics import mean
 
 from src.report import paper_values
 from src.report.desk import Row
-from src.report.document import NONE
 from src.report.judging import Judgement
+from src.report.table import NONE
 
 _STAGES = ("decode", "picture", "backbone")
 _HOUR = 3600.0

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
 
 from src.evaluation.verdict import Verdict, judge
 from src.report import paper_values
-from src.report.cell import Cell, Resampling, Score, score
+from src.report.cell import Cell, Score, score
 from src.report.document import Source
 from src.report.paper_values import Published
 from src.report.wanted import commands
@@ -39,11 +42,19 @@ class Row:
 
 @dataclass
 class Desk:
-    """The cells of some experiments, scored once each."""
+    """The cells of some experiments, scored once each.
+
+    Attributes:
+        seed: of what is computed from random permutations.
+    """
 
     cells: Sequence[Cell]
-    resampling: Resampling
+    seed: int = 0
     _rows: dict[int, Row] = field(default_factory=dict)
+
+    def rng(self, name: str) -> np.random.Generator:
+        """The same for the same name, whatever else a report computes."""
+        return np.random.default_rng([self.seed, crc32(name.encode())])
 
     def of(self, *experiments: str) -> list[Row]:
         """Rows of some experiments, in the order of the files' axes."""
@@ -62,17 +73,17 @@ class Desk:
     def row(self, cell: Cell) -> Row:
         """A cell with its score and the paper's value."""
         if id(cell) not in self._rows:
-            self._rows[id(cell)] = _row(cell, self.resampling)
+            self._rows[id(cell)] = _row(cell)
         return self._rows[id(cell)]
 
 
-def _row(cell: Cell, resampling: Resampling) -> Row:
-    scored = score(cell, resampling) if cell.tested is not None else None
+def _row(cell: Cell) -> Row:
+    scored = score(cell) if cell.tested is not None else None
     kind = classifier(cell)
     paper = paper_values.accuracy(cell.wanted.title, kind, cell.wanted.condition) if kind else None
     verdict = None
     if scored is not None and paper is not None and cell.origin == "recorded":
-        verdict = judge(paper.value, scored.accuracy, cell.clips, scored.interval, "recorded")
+        verdict = judge(paper.value, cell.clips, scored.interval, "recorded")
     return Row(cell, scored, paper, verdict)
 
 

@@ -1,10 +1,14 @@
 """What a report holds, before it is written as Markdown, LaTeX, CSV or HTML."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-NONE = "–"  # nothing to show; `missing` is for what should be there
+from src.evaluation.intervals import Interval
+from src.report.table import NONE
+
 MISSING = "missing"
+"""Nothing to show where something should be."""
 _NO_NUMBER = (MISSING, "error", "no number")
 
 
@@ -79,24 +83,15 @@ class Report:
     sources: tuple[Source, ...] = field(default=(), repr=False)
 
 
-def points(value: float) -> str:
-    """A share of 1 as percent."""
-    return f"{100 * value:.1f}"
-
-
-def signed(value: float) -> str:
-    """A difference of two shares in points, its sign always there."""
-    return f"{100 * value:+.1f}".replace("-", "−")
-
-
-def span(low: float, high: float, show: object = None) -> str:
-    """An interval in percent, or of differences with `show=signed`."""
-    text = signed if show is signed else points
-    return f"{text(low)} to {text(high)}"
+def percent(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Both ends of an interval in percent, unrounded."""
+    return (None, None) if interval is None else (100 * interval.low, 100 * interval.high)
 
 
 def p_value(p: float) -> str:
-    """Three digits, or `< 0.001`."""
+    """Three digits, or `< 0.001`; a dash where there is none."""
+    if math.isnan(p):
+        return NONE
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

@@ -29,7 +29,7 @@ class Evidence:
     def __init__(self, desk: Desk) -> None:
         """Test all pairs that are wanted."""
         self.desk = desk
-        self.all = paired.family(present([*self._length(), *self._conditions(), *self._others()]), desk.resampling)
+        self.all = paired.family(present([*self._length(), *self._conditions(), *self._others()]))
 
     def one(self, subject: str, what: str) -> Compared | None:
         """A comparison; None where its cells are not wanted."""
@@ -81,7 +81,7 @@ def loudness_and_change(changes: Sequence[Compared], desk: Desk) -> tuple[Correl
         if one.result is not None and loudness is not None and not math.isnan(loudness.overlap):
             pairs.append((loudness.overlap, one.result.difference))
     x, y = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    return correlation(x, y, "spearman", desk.resampling.rng("overlap")), len(pairs)
+    return correlation(x, y, "spearman", desk.rng("overlap")), len(pairs)
 
 
 def paper_loudness_and_change(desk: Desk) -> Correlation:
@@ -92,4 +92,4 @@ def paper_loudness_and_change(desk: Desk) -> Correlation:
         if plain and normal:
             pairs.append((paper_overlap(title), normal.value - plain.value))
     x, y = np.array(pairs, dtype=np.float64).T
-    return correlation(x, y, "spearman", desk.resampling.rng("paper overlap"))
+    return correlation(x, y, "spearman", desk.rng("paper overlap"))

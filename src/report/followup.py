@@ -16,7 +16,7 @@ EXPERIMENTS = ("loudness", "augmentation", "metal_classical", "timing_timbre")
 def followup(desk: Desk) -> Report:
     """Every cell, and the comparisons that the paper draws or should have drawn."""
     rows = desk.of(*EXPERIMENTS)
-    found = paired.family(_pairs(desk), desk.resampling)
+    found = paired.family(_pairs(desk))
     cells = [row.cell for row in rows]
     tables = (
         cells_table("", "Follow-up experiments", LABELS, rows),

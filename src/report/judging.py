@@ -5,20 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from src.evaluation.comparison import Comparison
-from src.evaluation.intervals import Interval
 from src.evaluation.statistics import Correlation
 from src.report.desk import Row
-from src.report.document import NONE, listed, p_value, points, signed, span
+from src.report.document import listed, p_value
 from src.report.paired import ALPHA, TWO_POINTS, Compared
+from src.report.table import NONE, points, signed, span
 
 Verdict = Literal["supported", "contradicted", "undecided", "missing", "error"]
 
 RULES = (
     "A difference counts where the corrected p is at most 0.05 (Holm, over all paired comparisons of this table). No "
-    "difference counts where its 95 % interval, made no narrower than 3/n to each side, lies within two points of "
-    "zero, the paper's own margin: of n clips on which nothing happened up to 3/n may still do so (rule of three), "
-    "which takes 150 clips. What is neither is undecided: more clips would decide it.",
+    "difference counts where its 95 % interval lies within two points of zero, the paper's own margin. What is neither "
+    "is undecided: more clips would decide it. So is what has no verdict, for too few groups or runs.",
 )
 
 
@@ -36,7 +34,7 @@ def no_loss(one: Compared) -> Judgement:
         return _nothing([one])
     if one.outcome == "lower" and one.two_points:
         return Judgement("contradicted", told(one))
-    return Judgement("supported" if _reach(one.result).low > -TWO_POINTS else "undecided", told(one))
+    return Judgement("supported" if _within(one, low=-TWO_POINTS) else "undecided", told(one))
 
 
 def direction(one: Compared, expected: Literal["higher", "lower"]) -> Judgement:
@@ -45,7 +43,8 @@ def direction(one: Compared, expected: Literal["higher", "lower"]) -> Judgement:
         return _nothing([one])
     if one.outcome == expected:
         return Judgement("supported", told(one))
-    return Judgement("contradicted" if one.outcome != "tie" or _equal(one) else "undecided", told(one))
+    opposite = one.outcome in ("higher", "lower")
+    return Judgement("contradicted" if opposite or _equal(one) else "undecided", told(one))
 
 
 def higher(one: Compared) -> Judgement:
@@ -115,7 +114,9 @@ def not_learnt(row: Row | None) -> Judgement:
     if row is None or row.score is None or row.cell.tested is None:
         return Judgement("error", row.cell.error) if row is not None and row.cell.error else Judgement("missing", NONE)
     chance, interval = row.cell.tested.chance, row.score.interval
-    evidence = f"{points(row.score.accuracy)} % ({span(interval.low, interval.high)}), chance {points(chance)} %"
+    evidence = f"{points(row.score.accuracy)} % ({span(interval)}), chance {points(chance)} %"
+    if interval is None:
+        return Judgement("undecided", f"{evidence}; all test clips are of one group")
     if interval.low > chance:
         return Judgement("contradicted", evidence)
     return Judgement("supported" if interval.half_width <= 0.1 else "undecided", evidence)
@@ -125,10 +126,12 @@ def told(one: Compared) -> str:
     """A comparison in words."""
     if one.result is None:
         raise LookupError("asked of a comparison without a result")
-    return f"{_difference(one)} points ({span(one.result.interval.low, one.result.interval.high, signed)}), {_p(one)}"
+    return f"{_difference(one)} points ({span(one.result.interval, signed)}), {_p(one)}"
 
 
 def _p(one: Compared) -> str:
+    if one.result is not None and one.result.refusal:
+        return f"no verdict: {one.result.refusal}"
     shown = p_value(one.p)
     return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
@@ -138,17 +141,14 @@ def _difference(one: Compared) -> str:
 
 
 def _equal(one: Compared) -> bool:
-    if one.result is None:
+    return _within(one, low=-TWO_POINTS, high=TWO_POINTS)
+
+
+def _within(one: Compared, *, low: float, high: float = math.inf) -> bool:
+    """Whether the interval of a difference lies between two values; not where there is no verdict."""
+    if one.result is None or one.result.interval is None or one.result.refusal:
         return False
-    reach = _reach(one.result)
-    return reach.low > -TWO_POINTS and reach.high < TWO_POINTS
-
-
-def _reach(result: Comparison) -> Interval:
-    """The interval of a difference, where hardly a clip differed by the rule of three."""
-    least = 3 / result.clips
-    low, high = result.difference - least, result.difference + least
-    return Interval(min(result.interval.low, low), max(result.interval.high, high))
+    return low < one.result.interval.low and one.result.interval.high < high
 
 
 def _all_equal_or_open(found: Sequence[Compared], when_equal: Literal["supported", "contradicted"]) -> Judgement:

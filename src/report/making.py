@@ -14,7 +14,6 @@ from src.errors import UserError
 from src.report import desk as desks
 from src.report import markup
 from src.report.asked import Typed, wanted
-from src.report.cell import Resampling
 from src.report.desk import Desk
 from src.report.document import Report, listed
 from src.report.latex import latex
@@ -36,13 +35,13 @@ class Request:
 
     Attributes:
         name: of a report. action: one of ACTIONS. folder: where files are written.
-        typed: overrides for every run. studio: draws clips.
+        resample_seed: of random permutations. typed: overrides for every run. studio: draws clips.
     """
 
     name: str
     action: str
     folder: Path
-    resampling: Resampling
+    resample_seed: int
     typed: Typed
     studio: Studio
 
@@ -102,7 +101,7 @@ def _missing(request: Request, cells: Sequence[Wanted], store: Store) -> tuple[s
 
 
 def _made(request: Request, cells: Sequence[Wanted], store: Store) -> Made:
-    desk = Desk(Library(store).cells(cells), request.resampling)
+    desk = Desk(Library(store).cells(cells), request.resample_seed)
     reports = tuple(_report(name, desk, request.studio) for name in parts(request.name))
     missing = desks.missing(desk.cells) if request.name == PAPER else reports[0].missing
     return Made(reports, missing, desk)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 CELL = ("dataset", "preprocess", "spectrogram", "backbone", "weights", "head", "transfer", "split", "origin")
-_FROZEN = "frozen"
+FROZEN = "frozen"
 
 
 def cell_of(tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -13,7 +13,7 @@ def cell_of(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 def transfer_of(tags: Mapping[str, str]) -> str:
     """What of the network was trained: `frozen` is nothing."""
-    return tags.get("transfer", _FROZEN)
+    return tags.get("transfer", FROZEN)
 
 
 def backbone_of(tags: Mapping[str, str]) -> str:
@@ -27,7 +27,7 @@ def backbone_of(tags: Mapping[str, str]) -> str:
 def made_by(tags: Mapping[str, str]) -> str:
     """Picture, backbone with its weights, head and split, for a person."""
     picture = "" if tags["spectrogram"] == "none" else f"{tags['spectrogram']}, "
-    tuned = "" if transfer_of(tags) == _FROZEN else f", {transfer_of(tags)}"
+    tuned = "" if transfer_of(tags) == FROZEN else f", {transfer_of(tags)}"
     return f"{picture}{tags['backbone']} ({tags['weights']}), {tags['head']}{tuned}, split {tags['split']}"
 
 

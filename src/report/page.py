@@ -12,7 +12,7 @@ _STYLE = Path(__file__).resolve().parent / "page.css"
 _TAGS = (
     ("good", re.compile(r"supported|reproduced|higher")),
     ("bad", re.compile(r"contradicted|not reproduced|lower|error|no number: see errors")),
-    ("open", re.compile(r"undecided|missing|too few clips, .*|disagrees: .*")),
+    ("open", re.compile(r"undecided|missing|no verdict: .*|too few clips(, .*)?|disagrees: .*")),
     ("mark", re.compile(r"rendered|recorded|recorded and rendered|tie|stand-in")),
 )
 _LONG = 34  # characters from which a column may wrap

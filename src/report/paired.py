@@ -5,25 +5,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64
 
 from src.errors import UserError
-from src.evaluation.comparison import Comparison, compare
+from src.evaluation.comparison import Comparison, Votes, compare
 from src.evaluation.statistics import holm
-from src.report.cell import Cell, Resampling
+from src.report.cell import Cell
 from src.report.desk import Row
-from src.report.document import MISSING, NONE, Table, p_value, signed, span
+from src.report.document import MISSING, Table, p_value, percent
+from src.report.table import NONE, signed, span
 
 ALPHA = 0.05
 TWO_POINTS = 0.02
 """What the paper takes for significant (section 5)."""
 
 NOTES = (
-    "Difference: second minus first, accuracy averaged over seeds, in points. Interval and p: paired bootstrap over "
-    "test clips (over groups where known). McNemar: exact, on the seeds' majority votes. Both p are corrected for the "
-    "number of rows (Holm); higher or lower: the bootstrap's is at most 0.05; a tie: it is above.",
-    "An interval without width means that no clip differed, not that none would: read McNemar's p and the clips beside "
-    "it. 2 points: the paper calls a difference significant from two points on; marked where that and the test "
-    "disagree.",
+    "Difference: second minus first, accuracy averaged over seeds, in points. Interval: cluster-robust t, over groups "
+    "of clips where they are known, and over seeds where there are several; not corrected for the number of rows. p: "
+    "the larger of that t test's and of the exact sign-flip test's over groups, corrected for the number of rows "
+    "(Holm). Higher or lower: it is at most 0.05; a tie: it is above. McNemar: exact, on the seeds' majority votes, "
+    "likewise corrected; only where clips are independent.",
+    "No verdict: with 5 groups or fewer no test over groups can reach 0.05, and one run of a fine-tuned network says "
+    "nothing about other seeds. With one seed everything holds for these runs alone. 2 points: the paper calls a "
+    "difference significant from two points on; marked where that and the test disagree. See docs/statistics.md.",
 )
 
 
@@ -43,7 +47,7 @@ class Compared:
 
     Attributes:
         result: None where there is none, for the reason in `error`, or because runs are missing (error empty).
-        p, p_votes: of the bootstrap and of McNemar's test, corrected by Holm; nan without a result.
+        p, p_votes: of the comparison and of McNemar's test, corrected by Holm; nan where there is none.
     """
 
     pair: Pair
@@ -53,10 +57,12 @@ class Compared:
     p_votes: float = float("nan")
 
     @property
-    def outcome(self) -> Literal["higher", "lower", "tie", "missing", "error"]:
+    def outcome(self) -> Literal["higher", "lower", "tie", "no verdict", "missing", "error"]:
         """What the test says of the second cell."""
         if self.result is None:
             return "error" if self.error else "missing"
+        if self.result.refusal:
+            return "no verdict"
         if self.p > ALPHA:
             return "tie"
         return "higher" if self.result.difference > 0 else "lower"
@@ -75,28 +81,28 @@ class Compared:
         return second.value - first.value
 
 
-def family(pairs: Sequence[Pair], resampling: Resampling) -> list[Compared]:
-    """Compare pairs and correct for their number."""
-    found = [_compared(pair, resampling) for pair in pairs]
-    tested = [one for one in found if one.result is not None]
-    if not tested:
-        return found
-    results = [one.result for one in tested if one.result is not None]
-    corrected = holm(np.array([result.p_bootstrap for result in results]))
-    votes = holm(np.array([result.votes.p for result in results]))
-    known = {
-        id(one): replace(one, p=float(p), p_votes=float(v)) for one, p, v in zip(tested, corrected, votes, strict=True)
-    }
-    return [known.get(id(one), one) for one in found]
+def family(pairs: Sequence[Pair]) -> list[Compared]:
+    """Compare pairs and correct for their number; those that are not tested do not count."""
+    found = [_compared(pair) for pair in pairs]
+    p = _corrected([np.nan if one.result is None else one.result.p for one in found])
+    votes = [np.nan if one.result is None or one.result.votes is None else one.result.votes.p for one in found]
+    return [replace(one, p=float(p), p_votes=float(v)) for one, p, v in zip(found, p, _corrected(votes), strict=True)]
 
 
-def _compared(pair: Pair, resampling: Resampling) -> Compared:
+def _corrected(p: Sequence[float]) -> Float64[np.ndarray, " pairs"]:
+    """Holm's correction of those that are not nan."""
+    corrected = np.array(p, dtype=np.float64)
+    tested = ~np.isnan(corrected)
+    corrected[tested] = holm(corrected[tested])
+    return corrected
+
+
+def _compared(pair: Pair) -> Compared:
     first, second = pair.first.cell, pair.second.cell
     if not (first.runs and second.runs):
         return Compared(pair, None)
     try:
-        rng = resampling.rng(f"{first.wanted.name} / {second.wanted.name}")
-        return Compared(pair, compare(first.compared, second.compared, rng, draws=resampling.draws))
+        return Compared(pair, compare(first.compared, second.compared))
     except UserError as error:
         return Compared(pair, None, str(error))
 
@@ -105,7 +111,7 @@ def comparisons(key: str, title: str, found: Sequence[Compared]) -> Table:
     """The family as a table."""
     header = (
         *("dataset", "second − first", "difference", "95 % interval", "p", "McNemar p", "outcome", "2 points"),
-        *("paper's difference", "clips", "audio"),
+        *("paper's difference", "test clips", "audio"),
     )
     rows, data = zip(*((_text(one), _data(one)) for one in found), strict=True) if found else ((), ())
     return Table(key, title, header, rows, data, NOTES if found else ())
@@ -137,18 +143,20 @@ def _text(one: Compared) -> tuple[str, ...]:
         one.pair.subject,
         one.pair.what,
         signed(result.difference),
-        span(result.interval.low, result.interval.high, signed),
+        span(result.interval, signed),
         p_value(one.p),
         p_value(one.p_votes),
-        one.outcome,
+        f"{one.outcome}: {result.refusal}" if result.refusal else one.outcome,
         _rule(one),
         shown_paper,
-        str(result.clips),
+        str(result.clusters),
         origin,
     )
 
 
 def _rule(one: Compared) -> str:
+    if one.outcome == "no verdict":
+        return NONE
     significant = one.outcome != "tie"
     if one.two_points == significant:
         return "agrees"
@@ -171,16 +179,24 @@ def _data(one: Compared) -> dict[str, object]:
         return told
     return told | {
         "difference": 100 * result.difference,
-        "low": 100 * result.interval.low,
-        "high": 100 * result.interval.high,
-        "p_bootstrap": result.p_bootstrap,
-        "p_bootstrap_holm": one.p,
-        "only_first": result.votes.only_first,
-        "only_second": result.votes.only_second,
-        "tied_votes": result.votes.tied,
-        "p_mcnemar": result.votes.p,
-        "p_mcnemar_holm": one.p_votes,
+        **dict(zip(("low", "high"), percent(result.interval), strict=True)),
+        "p": result.p,
+        "p_holm": one.p,
+        "p_sign_flip": result.p_flip,
+        "refusal": result.refusal,
+        **({} if result.votes is None else _votes(result.votes, one.p_votes)),
         "two_points": one.two_points,
-        "clips": result.clips,
+        "clips": result.clusters.clips,
+        "groups": result.clusters.count if result.clusters.grouped else None,
         "run_ids": " ".join(run.run_id for cell in (one.pair.first.cell, one.pair.second.cell) for run in cell.runs),
+    }
+
+
+def _votes(votes: Votes, corrected: float) -> dict[str, object]:
+    return {
+        "only_first": votes.only_first,
+        "only_second": votes.only_second,
+        "tied_votes": votes.tied,
+        "p_mcnemar": votes.p,
+        "p_mcnemar_holm": corrected,
     }

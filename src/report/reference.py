@@ -26,7 +26,7 @@ def reference(desk: Desk) -> Report:
             first, second = cell["reference_peak", condition], cell["table2_network", condition]
             asked.append((title, f"{condition}: full_scale − peak", first, second))
     pairs = present(asked)
-    found = paired.family(pairs, desk.resampling)
+    found = paired.family(pairs)
     full = [row for row in desk.of("table2_network") if row.cell.wanted.condition in _CONDITIONS]
     rows = [*peak, *(row for row in full if row.cell.wanted.title in titles)]
     cells = [row.cell for row in rows]

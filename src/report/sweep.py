@@ -5,12 +5,20 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from src.evaluation.intervals import wilson
+import numpy as np
+
+from src.evaluation.clusters import Clusters
+from src.evaluation.intervals import Interval, accuracy_interval
 from src.report.naming import CELL, cell_of, made_by
-from src.report.table import text_table
+from src.report.table import NONE, points, span, text_table
 
 if TYPE_CHECKING:
     from src.sweeping import JobResult
+
+_NOTE = (
+    "accuracy: mean over seeds; interval: over clips, over groups of clips where they are known, and over seeds where "
+    "there are several (with one it holds for that run alone): docs/statistics.md"
+)
 
 
 def summary(results: "Sequence[JobResult]", jobs: int) -> str:
@@ -31,9 +39,9 @@ def summary(results: "Sequence[JobResult]", jobs: int) -> str:
 
 
 def comparison(results: "Sequence[JobResult]") -> str:
-    """Mean accuracy over seeds for each cell, its 95 % interval (Wilson, on the test clips), and what made it.
+    """Mean accuracy over seeds for each cell, its 95 % interval, and what made it.
 
-    Jobs that are one run count once, and a note says which settings made no difference between them.
+    Jobs that gave one run, and runs of one identity, count once; a note says which settings made no difference.
 
     Args:
         results: those with an outcome. Settings that a cell's tags do not tell are told with what made it.
@@ -50,15 +58,21 @@ def comparison(results: "Sequence[JobResult]") -> str:
     rows = []
     for tags, settings, members in sorted(shown, key=lambda one: (one[0], sorted(one[1]))):
         told = [word for word in _settings(members[0]) if word in settings - common] if alike[tags] > 1 else []
-        outcomes = {member.outcome["run_id"]: member.outcome for member in members if member.outcome}
-        rows.append(_row(dict(zip(CELL, tags, strict=True)), told, list(outcomes.values())))
+        outcomes = {_identity(member): member.outcome for member in reversed(members) if member.outcome}
+        rows.append(_row(dict(zip(CELL, tags, strict=True)), told, list(outcomes.values())[::-1]))
     header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "runs", "test clips", "audio", "made by")
-    note = (
-        "accuracy: mean over seeds; interval: Wilson on the test clips (seeds repeat them and add none)"
-        + "\nrendered: a synthesised stand-in, not comparable with published numbers"
-        * any(r[7] == "rendered" for r in rows)
-    )
-    return "\n".join((text_table(header, rows), note, *_repeated(results)))
+    notes = [_NOTE]
+    if any(row[3] == NONE for row in rows):
+        notes.append(f"{NONE}: no interval; all test clips are of one group, or it is not known which were right")
+    if any(row[7] == "rendered" for row in rows):
+        notes.append("rendered: a synthesised stand-in, not comparable with published numbers")
+    return "\n".join((text_table(header, rows), *notes, *_repeated(results)))
+
+
+def _identity(result: "JobResult") -> str:
+    """What tells a run from others, however often it was run."""
+    outcome = result.outcome or {}
+    return str(outcome["tags"].get("identity", outcome["run_id"]))
 
 
 def _settings(result: "JobResult") -> tuple[str, ...]:
@@ -76,7 +90,7 @@ def _repeated(results: "Sequence[JobResult]") -> list[str]:
     jobs: dict[str, list[JobResult]] = defaultdict(list)
     for result in results:
         if result.outcome:
-            jobs[result.outcome["run_id"]].append(result)
+            jobs[_identity(result)].append(result)
     repeated: Counter[tuple[str, ...]] = Counter()
     for same in jobs.values():
         words = [set(one.overrides) for one in same]
@@ -96,19 +110,28 @@ def _repeated_line(names: tuple[str, ...], count: int) -> str:
 
 def _row(tags: dict[str, str], settings: Sequence[str], members: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     accuracies = [member["accuracy"] for member in members]
-    clips = members[0]["test_clips"]
-    interval = wilson(mean(accuracies) * clips, clips)
+    interval, clips = _tested([member.get("correct") for member in members])
     return (
         tags["dataset"],
         tags["preprocess"],
-        f"{100 * mean(accuracies):.1f}",
-        f"{100 * interval.low:.1f} to {100 * interval.high:.1f}",
-        f"{100 * stdev(accuracies):.1f}" if len(accuracies) > 1 else "-",
+        points(mean(accuracies)),
+        span(interval),
+        points(stdev(accuracies)) if len(accuracies) > 1 else "-",
         str(len(members)),
-        str(clips),
+        clips or str(members[0]["test_clips"]),
         tags["origin"],
         ", ".join((made_by(tags), *settings)),
     )
+
+
+def _tested(runs: Sequence[dict[str, Any] | None]) -> tuple[Interval | None, str]:
+    """The interval of runs on the same clips, and the clips with their groups; none where that is not known."""
+    known = [run for run in runs if run is not None]
+    if len(known) < len(runs) or len({run["digest"] for run in known}) > 1:
+        return None, ""
+    groups = [str(group) for group in known[0]["groups"]]
+    correct = np.array([[letter == "1" for letter in run["correct"]] for run in known])
+    return accuracy_interval(correct, groups), str(Clusters.of(groups, len(groups)))
 
 
 def _jobs_table(results: "Sequence[JobResult]") -> str:

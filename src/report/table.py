@@ -1,6 +1,11 @@
-"""Plain tables: aligned for a terminal, and the same as Markdown."""
+"""Plain tables aligned for a terminal, and numbers as tables show them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from src.evaluation.intervals import Interval
+
+NONE = "–"
+"""Nothing to show."""
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -11,3 +16,18 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def points(value: float) -> str:
+    """A share of 1 as percent."""
+    return f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    """A difference of two shares in points, its sign always there."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def span(interval: Interval | None, show: Callable[[float], str] = points) -> str:
+    """An interval in percent, or of differences with `show=signed`; a dash where there is none."""
+    return NONE if interval is None else f"{show(interval.low)} to {show(interval.high)}"

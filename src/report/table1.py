@@ -8,9 +8,10 @@ from src.report import desk as desks
 from src.report import paper_values
 from src.report.cell import Cell
 from src.report.desk import Desk
-from src.report.document import MISSING, NONE, Report, Table
+from src.report.document import MISSING, Report, Table
 from src.report.paper_values import PublishedDataset
 from src.report.predictions import Predictions
+from src.report.table import NONE
 from src.report.wanted import commands
 
 EXPERIMENTS = ("table2_network", "table2_baseline")

@@ -6,8 +6,9 @@ from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table, paper_text
 from src.report.desk import BASELINE, NETWORK, Desk, Row
-from src.report.document import NONE, Report, Table
+from src.report.document import Report, Table
 from src.report.paired import Compared, Pair
+from src.report.table import NONE
 
 EXPERIMENTS = {"table2_network": NETWORK, "table2_baseline": BASELINE}
 _PAPER = ("unprocessed", "normalized")
@@ -16,7 +17,7 @@ _PAPER = ("unprocessed", "normalized")
 def table2(desk: Desk) -> Report:
     """The paper's table, every cell with its statistics, and two families of paired comparisons."""
     rows = desk.of(*EXPERIMENTS)
-    paper, beyond = (paired.family(pairs, desk.resampling) for pairs in _pairs(desk, rows))
+    paper, beyond = (paired.family(pairs) for pairs in _pairs(desk, rows))
     tables = (
         wide_table(desk, rows),
         cells_table("", "Every cell of table 2", LABELS, rows),

@@ -3,7 +3,8 @@
 from src.report import desk as desks
 from src.report.accuracies import cells_table
 from src.report.desk import Desk, Row
-from src.report.document import NONE, Report, points
+from src.report.document import Report
+from src.report.table import NONE, points
 
 EXPERIMENT = "table3"
 

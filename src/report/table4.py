@@ -12,7 +12,8 @@ from src.report import desk as desks
 from src.report import paper_values
 from src.report.cell import Cell
 from src.report.desk import Desk
-from src.report.document import MISSING, NONE, Report, Table, points
+from src.report.document import MISSING, Report, Table
+from src.report.table import NONE, points
 from src.report.table1 import EXPERIMENTS, clips_of
 from src.report.wanted import commands
 

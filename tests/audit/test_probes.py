@@ -4,7 +4,7 @@ from audit_sounds import Wanted, measured
 
 from src.audit.probes import PROBES, Probe, probe_all
 from src.data.split import Part
-from src.evaluation.intervals import wilson
+from src.evaluation.intervals import accuracy_interval
 
 RNG = np.random.default_rng(0)
 
@@ -76,17 +76,18 @@ def test_chance_is_the_largest_class_of_the_test_part():
     clips = [Wanted("a" if i // 4 % 5 == 0 else "b") for i in range(100)]
     for probe in probed(clips).values():
         assert (probe.clips, probe.correct, probe.chance) == (25, 20, 0.8)
-        assert probe.interval == wilson(20, 25)
+        assert probe.interval == accuracy_interval(np.arange(25)[None] < 20)
         assert not probe.warns
 
 
 @pytest.mark.parametrize(
-    # Wilson's lower end (spec: (p + z^2/2n - z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)): 0.500 for 60, 0.509 for 61.
+    # Wilson's lower end ((p + z^2/2n - z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)) is 0.502 for 60 and 0.512 for 61
     ("correct", "warns"),
     [(50, False), (59, False), (61, True), (100, True), (0, False)],
 )
 def test_warning_where_the_whole_interval_lies_above_chance(correct, warns):
-    assert Probe("x", (), correct, 100, wilson(correct, 100), 0.5).warns is warns
+    interval = accuracy_interval(np.arange(100)[None] < correct)
+    assert Probe("x", (), correct, 100, interval, 0.5).warns is warns
 
 
 def test_the_same_each_time():

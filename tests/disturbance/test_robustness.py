@@ -11,6 +11,7 @@ from src.disturbance.figure import draw
 from src.disturbance.waves import Disturbance
 from src.disturbing import robustness, wanted
 from src.errors import UserError
+from src.evaluation.intervals import Interval
 
 NOTHING = ["level=[]", "noise=[]", "mp3=[]", "lowpass=[]", "speed=[]", "length=[]"]
 
@@ -161,10 +162,11 @@ def test_what_is_shipped_can_be_measured(asked):
     assert len({one.kind for one in found}) == 6
 
 
-def test_a_figure_of_few_and_of_many_curves():
+@pytest.mark.parametrize("interval", [Interval(0.2, 0.9), None])
+def test_a_figure_of_few_and_of_many_curves(interval):
     def of(*kinds):
-        points = [Point(None, 8, 10, 0.8)]
-        points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5) for kind in kinds for value in (0.5, 0.9)]
+        points = [Point(None, 8, 10, 0.8, interval)]
+        points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5, interval) for kind in kinds for value in (0.5, 0.9)]
         with Image.open(io.BytesIO(draw(points, 0.3, "title"))) as image:
             return image.size
 
@@ -181,9 +183,10 @@ def test_a_disturbed_recipe_has_a_key_of_its_own(bench, birds):
 
 
 def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figures):
-    points = [Point(None, 90, 100, 0.9)]
+    points = [Point(None, 90, 100, 0.9, Interval(0.8, 0.95))]
     points += [
-        Point(Disturbance("noise", value, 0), right, 100, right / 100) for value, right in ((10.0, 40), (20.0, 70))
+        Point(Disturbance("noise", value, 0), right, 100, right / 100, Interval(right / 100 - 0.1, right / 100 + 0.05))
+        for value, right in ((10.0, 40), (20.0, 70))
     ]
     draw(points, 0.3, "title")
     axes = next(axes for axes in figures[0].axes if axes.collections)
@@ -200,8 +203,8 @@ def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figure
 
 def test_each_row_of_curves_has_its_axis_named_and_no_empty_axes_are_shown(figures):
     kinds = ("level", "noise", "mp3", "lowpass", "speed")
-    points = [Point(None, 8, 10, 0.8)]
-    points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5) for kind in kinds for value in (0.5, 0.9)]
+    points = [Point(None, 8, 10, 0.8, None)]
+    points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5, None) for kind in kinds for value in (0.5, 0.9)]
     draw(points, 0.3, "title")
     shown = [axes for axes in figures[0].axes if axes.get_visible()]
     assert [axes.get_ylabel() for axes in shown] == ["accuracy, %", "", "", "accuracy, %", ""]

@@ -1,44 +1,47 @@
+from math import sqrt
+
+import numpy as np
 import pytest
 
-from src.evaluation.intervals import Interval, wilson
-from src.evaluation.verdict import Verdict, judge
+from src.evaluation.intervals import Interval, accuracy_interval
+from src.evaluation.verdict import judge
 
 
-def test_inside_and_outside() -> None:
-    ours = wilson(1260, 1500)  # 84 %, +-1.9 points
-    assert judge(0.855, 0.84, 1500, ours, "recorded") == Verdict("reproduced")
-    assert judge(0.872, 0.84, 1500, ours, "recorded") == Verdict("not reproduced")
-    assert str(judge(0.872, 0.84, 1500, ours, "recorded")) == "not reproduced"
+def test_stand_ins_are_never_judged() -> None:
+    verdict = judge(0.95, 5000, Interval(0.94, 0.96), "rendered")
+    assert (verdict.outcome, verdict.clips_needed) == ("rendered", None)
 
 
-def test_too_few_clips_names_a_number_that_does() -> None:
-    verdict = judge(0.739, 0.74, 120, wilson(0.74 * 120, 120), "recorded")
-    assert verdict.outcome == "too few clips"
-    needed = verdict.clips_needed
-    assert needed is not None
-    assert wilson(0.74 * needed, needed).half_width <= 0.03 < wilson(0.74 * (needed - 2), needed - 2).half_width
-    assert str(verdict) == f"too few clips, about {needed} would do"
+@pytest.mark.parametrize(
+    ("paper", "outcome"),
+    [(0.965, "reproduced"), (0.94, "reproduced"), (0.966, "not reproduced"), (0.93, "not reproduced")],
+)
+def test_the_paper_s_value_lies_inside_or_outside(paper: float, outcome: str) -> None:
+    assert judge(paper, 900, Interval(0.94, 0.965), "recorded").outcome == outcome
 
 
-def test_groups_cost_more_clips() -> None:
-    alone = judge(0.739, 0.74, 120, wilson(0.74 * 120, 120), "recorded").clips_needed
-    half = 2 * wilson(0.74 * 120, 120).half_width
-    grouped = judge(0.739, 0.74, 120, Interval(0.74 - half, 0.74 + half), "recorded").clips_needed
-    assert alone is not None
-    assert grouped == pytest.approx(4 * alone, abs=4)  # twice as wide: four times the clips, up to rounding up
+def test_too_few_clips_to_tell() -> None:
+    verdict = judge(0.7, 120, Interval(0.64, 0.80), "recorded")
+    # 8 points to each side are to become 3: (8 / 3)^2 = 7.1 times as many clips
+    assert str(verdict) == f"too few clips, about {verdict.clips_needed} would do"
+    assert verdict.clips_needed == pytest.approx(120 * 64 / 9, abs=1)
 
 
-def test_number_needed_is_always_more_than_there_are() -> None:
-    ours = Interval(0.93, 1.0)  # hardly too wide, from seeds that differ
-    needed = judge(0.97, 0.97, 5000, ours, "recorded").clips_needed
-    assert needed is not None
-    assert needed > 5000
+def test_as_many_clips_as_are_asked_for_do() -> None:
+    for accuracy in (0.55, 0.75, 0.9):
+        few = accuracy_interval(np.arange(200)[None] < 200 * accuracy)
+        needed = judge(0.5, 200, few, "recorded").clips_needed
+        assert needed is not None
+        enough = accuracy_interval(np.arange(needed)[None] < needed * accuracy)
+        # the width is proportional to 1 / sqrt(n) but for terms of order 1 / n
+        assert enough is not None and enough.half_width == pytest.approx(0.03, rel=1 / sqrt(200))
 
 
-def test_rendered_audio_says_nothing_about_the_paper() -> None:
-    assert judge(0.858, 0.84, 1500, wilson(1260, 1500), "rendered") == Verdict("rendered")
+def test_clips_of_one_group_give_no_verdict() -> None:
+    verdict = judge(0.7, 120, None, "recorded")
+    assert (verdict.outcome, verdict.clips_needed) == ("too few clips", None)
 
 
-def test_percent_is_said() -> None:
-    with pytest.raises(ValueError, match=r"paper's accuracy: got 85\.8; expected 0 to 1. Is it in percent\?"):
-        judge(85.8, 0.84, 1500, wilson(1260, 1500), "recorded")
+def test_percent_is_noticed() -> None:
+    with pytest.raises(ValueError, match=r"paper's accuracy: got 73\.9; expected 0 to 1"):
+        judge(73.9, 100, Interval(0.7, 0.8), "recorded")

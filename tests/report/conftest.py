@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from src.report.asked import Typed, wanted
-from src.report.cell import Resampling
 from src.report.desk import Desk
 from src.report.library import Library
 from src.report.wanted import Wanted
@@ -96,9 +95,9 @@ class Shelf:
         logged = float(correct.mean()) if accuracy is None else accuracy
         run.log(metrics={"test/accuracy": logged, "clips/test": len(correct), **measured})
 
-    def desk(self, cells: Sequence[Wanted], draws: int = 500) -> Desk:
+    def desk(self, cells: Sequence[Wanted]) -> Desk:
         """What a report sees of them."""
-        return Desk(Library(self.store).cells(cells), Resampling(draws, 0))
+        return Desk(Library(self.store).cells(cells))
 
 
 def predictions_csv(classes, correct, clips=None, groups=None, rms=lambda i: 0.1) -> str:

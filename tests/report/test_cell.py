@@ -2,27 +2,23 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.evaluation.bootstrap import accuracy_interval
-from src.evaluation.intervals import wilson
-from src.report.cell import Resampling, score
+from src.evaluation.intervals import accuracy_interval
+from src.report.cell import score
 from src.report.predictions import read_predictions
 from tests.report.conftest import predictions_csv
-
-DRAWS = Resampling(500, 0)
 
 
 def test_a_score_is_what_the_statistics_say_of_its_runs(shelf, cells):
     (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized")
     rng = np.random.default_rng(1)
     correct = rng.random((5, 40)) < 0.8
+    groups = [str(i // 2) for i in range(40)]
     for seed, row in enumerate(correct):
-        shelf.add(one, seed, row)
-    found = score(shelf.desk([one]).cells[0], DRAWS)
+        shelf.add(one, seed, row, groups=groups)
+    found = score(shelf.desk([one]).cells[0])
     assert found.accuracy == pytest.approx(correct.mean())
     assert found.deviation == pytest.approx(correct.mean(axis=1).std(ddof=1))
-    assert found.wilson == wilson(correct.sum() / 5, 40)
-    expected = accuracy_interval(correct, DRAWS.rng(f"accuracy {one.name}"), draws=500)
-    assert found.bootstrap == expected, "the stream is the cell's own, whatever else a report computes"
+    assert found.interval == accuracy_interval(correct, groups)
     # two classes of 20 clips: F1 of each from its hits and the other's misses
     f1 = []
     for row in correct:
@@ -36,25 +32,32 @@ def test_a_score_is_what_the_statistics_say_of_its_runs(shelf, cells):
 def test_one_seed_has_no_deviation(shelf, cells):
     (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized")
     shelf.add(one, 0, np.ones(10, dtype=bool))
-    assert score(shelf.desk([one]).cells[0], DRAWS).deviation is None
+    assert score(shelf.desk([one]).cells[0]).deviation is None
 
 
-def test_groups_widen_the_bootstrap(shelf, cells):
+def test_groups_are_the_sample(shelf, cells):
     """Ten groups of four clips, each all right or all wrong, are ten observations, not forty."""
     (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized")
-    (other,) = cells("table2_network", "dataset=composer", "preprocess=unprocessed")
-    correct = np.repeat([True, False, True, True, False, True, True, True, False, True], 4)
-    shelf.add(one, 0, correct, groups=[str(i // 4) for i in range(40)])
-    shelf.add(other, 0, correct)
-    grouped, single = (score(cell, DRAWS).bootstrap for cell in shelf.desk([one, other]).cells)
-    # four times fewer units of the same spread: twice as wide, within what 500 draws can tell
-    assert 1.6 < grouped.half_width / single.half_width < 2.4
+    groups = np.array([True, False, True, True, False, True, True, True, False, True])
+    shelf.add(one, 0, np.repeat(groups, 4), groups=[str(i // 4) for i in range(40)])
+    (cell,) = shelf.desk([one]).cells
+    found, expected = score(cell).interval, accuracy_interval(groups[None])
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert str(cell.clusters) == "40 in 10 groups"
+
+
+def test_more_than_the_head_was_trained(shelf, cells):
+    first, second, _ = cells("table2_network", "dataset=composer")
+    shelf.add(first, 0, np.ones(10, dtype=bool), tags={"transfer": "finetune"})
+    shelf.add(second, 0, np.ones(10, dtype=bool), tags={"transfer": "frozen"})
+    tuned, frozen = shelf.desk([first, second]).cells
+    assert tuned.compared.finetuned and not frozen.compared.finetuned
 
 
 def test_no_runs_no_score(shelf, cells):
     (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized")
     with pytest.raises(UserError, match="no finished runs"):
-        score(shelf.desk([one]).cells[0], DRAWS)
+        score(shelf.desk([one]).cells[0])
 
 
 def test_predictions_are_read_back():

@@ -19,7 +19,7 @@ def test_loudness_alone_finds_what_loudness_tells():
 def test_loudness_alone_finds_nothing_where_there_is_nothing():
     found = _values(lambda i: 0.1)
     assert found.correct == 20, "the same level everywhere: one class is guessed for all"
-    assert found.text == "50.0 (35.2 to 64.8)"  # Wilson at 20 of 40
+    assert found.text == "50.0 (34.7 to 65.3)"  # Wilson's 35.2 to 64.8, with t(39) and 39 for 40 in the first term
 
 
 def test_an_unknown_level_gives_no_number():

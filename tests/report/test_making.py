@@ -8,7 +8,6 @@ import pytest
 from src.errors import UserError
 from src.report import making
 from src.report.asked import Typed
-from src.report.cell import Resampling
 from src.report.making import Request, make
 from src.report.studio import Studio
 
@@ -18,7 +17,7 @@ def asked(tmp_path):
     """`asked(name, *overrides, action=)`: a request whose files land in tmp_path/reports."""
 
     def made(name: str, *overrides: str, action: str = "show") -> Request:
-        return Request(name, action, tmp_path / "reports", Resampling(200, 0), Typed.of(overrides), NoStudio())
+        return Request(name, action, tmp_path / "reports", 0, Typed.of(overrides), NoStudio())
 
     return made
 
@@ -132,7 +131,7 @@ def test_unknown_names_and_places_are_refused(shelf, asked, tmp_path):
 def test_a_persons_own_sweep_is_run_and_compared(run_train, write_clips, tiny, tmp_path):
     """As typed: two conditions and two seeds on a folder of the person's own; what was run is not missing then."""
     write_clips(tmp_path / "mine", ["low", "high"], 10)
-    words = ["name=compare", "draws=200", "dataset=folder", f"dataset.root={tmp_path / 'mine'}"]
+    words = ["name=compare", "dataset=folder", f"dataset.root={tmp_path / 'mine'}"]
     sweep = ["preprocess=unprocessed,normalized", "seed=0,1"]
     done = run_train([*words, *sweep, *tiny, "action=run"], tmp_path, "src.report")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -3,10 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.evaluation.comparison import Comparison, Votes
+from src.evaluation.clusters import Clusters
+from src.evaluation.comparison import Comparison
 from src.evaluation.intervals import Interval
 from src.evaluation.statistics import Correlation
-from src.report import judging
+from src.report import judging, paired
 from src.report.claims import claims
 from src.report.evidence import paper_loudness_and_change
 from src.report.paired import Compared, Pair
@@ -14,14 +15,15 @@ from src.report.paired import Compared, Pair
 
 @pytest.fixture
 def outcome(shelf, cells):
-    """`outcome(difference, low, high, p, clips)`: a comparison that came out so, in points."""
+    """`outcome(difference, low, high, p, refusal)`: a comparison that came out so, in points."""
     wanted = cells("augmentation")[:2]
     for one in wanted:
         shelf.add(one, 0, np.ones(4, dtype=bool))
     first, second = shelf.desk(wanted).of("augmentation")
 
-    def made(difference, low, high, p=0.5, clips=1000):
-        result = Comparison(clips, difference / 100, Interval(low / 100, high / 100), p, Votes(0, 0, 0, 1.0))
+    def made(difference, low, high, p=0.5, refusal=""):
+        interval = Interval(low / 100, high / 100)
+        result = Comparison(Clusters.of(None, 1000), difference / 100, interval, p, p, None, refusal)
         return Compared(Pair("d", "w", first, second), result, p=p)
 
     return made
@@ -47,12 +49,27 @@ def test_a_direction_is_supported_contradicted_or_open(outcome):
     assert "−5.0 points (−8.0 to −2.0), p = 0.010" in judging.lower(outcome(-5, -8, -2, p=0.01)).evidence
 
 
-def test_few_clips_show_no_equality(outcome):
-    """None of 100 clips differed: with 95 % confidence up to 3 in 100 would."""
-    assert judging.none_differs([outcome(0, 0, 0, p=1.0, clips=100)]).verdict == "undecided"
-    assert judging.none_differs([outcome(0, 0, 0, p=1.0, clips=160)]).verdict == "supported"
-    assert judging.no_loss(outcome(0, 0, 0, p=1.0, clips=100)).verdict == "undecided"
-    assert judging.lower(outcome(0, 0, 0, p=1.0, clips=100)).verdict == "undecided"
+@pytest.mark.parametrize(("clips", "equal"), [(100, False), (180, False), (190, True)])
+def test_few_clips_show_no_equality(shelf, cells, clips, equal):
+    """No clip differed: up to 1 - 0.025^(1/n) of all clips may, which is below two points from 183 clips on."""
+    wanted = cells("augmentation")[:2]
+    for one in wanted:
+        shelf.add(one, 0, np.arange(clips) < 80)
+    first, second = shelf.desk(wanted).of("augmentation")
+    (one,) = paired.family([Pair("d", "w", first, second)])
+    assert judging.none_differs([one]).verdict == ("supported" if equal else "undecided")
+    assert judging.no_loss(one).verdict == ("supported" if equal else "undecided")
+    assert judging.lower(one).verdict == ("contradicted" if equal else "undecided")
+
+
+def test_nothing_is_said_without_a_verdict(outcome):
+    """From three speakers there is an interval, but no test."""
+    few = outcome(-9, -10, 0, p=np.nan, refusal="3 groups")
+    equal = outcome(0, -1, 1, p=np.nan, refusal="3 groups")
+    for one in (few, equal):
+        assert judging.no_loss(one).verdict == judging.lower(one).verdict == judging.higher(one).verdict == "undecided"
+        assert judging.none_differs([one]).verdict == judging.some_differ([one]).verdict == "undecided"
+    assert "no verdict: 3 groups" in judging.lower(few).evidence
 
 
 def test_it_matters_if_it_does_anywhere(outcome):
@@ -108,6 +125,12 @@ def test_not_learnt_means_chance(shelf, cells):
     assert judging.not_learnt(metre).verdict == "supported"
     assert judging.not_learnt(instrument).verdict == "contradicted"
     assert judging.not_learnt(None).verdict == MISSING
+
+
+def test_clips_of_one_group_at_chance_are_undecided(shelf, cells):
+    (_, by_metre) = cells("timing_timbre")
+    shelf.add(by_metre, 0, np.arange(1000) % 4 < 2, groups=["one player"] * 1000)
+    assert judging.not_learnt(shelf.desk([by_metre]).of("timing_timbre")[0]).verdict == "undecided"
 
 
 def test_few_clips_at_chance_are_undecided(shelf, cells):

@@ -1,4 +1,14 @@
+import json
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from src.evaluation.intervals import accuracy_interval
+from src.experiment import Outcome
 from src.report.sweep import comparison, summary
+from src.results import CorrectClips
 from src.sweeping import JobResult
 
 TAGS = {
@@ -7,18 +17,74 @@ TAGS = {
 }  # fmt: skip
 
 
-def _job(number, accuracy, *overrides, **tags):
-    outcome = {"run_id": f"id{number}", "accuracy": accuracy, "test_clips": 50, "tags": TAGS | tags, "known": False}
-    return JobResult(number, list(overrides), None, outcome, 1.0)
+def _job(number, accuracy, *overrides, groups=None, run=None, **tags):
+    """A job whose run got the first of 50 test clips right."""
+    clips = [f"clip{i}" for i in range(50)]
+    correct = CorrectClips.of(clips, groups or [None] * 50, np.arange(50) < round(50 * accuracy))
+    run_id, tags = run or f"id{number}", TAGS | {"identity": f"identity of {run or number}"} | tags
+    outcome = Outcome(run_id, correct.accuracy, 50, {}, tags, correct)
+    return JobResult(number, list(overrides), None, json.loads(json.dumps(asdict(outcome))), 1.0)
+
+
+def _rows(text):
+    return [re.split("  +", line) for line in text.splitlines() if line.startswith("composer")]
+
+
+def _span(interval):
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
 def test_seeds_are_one_cell():
     text = comparison([_job(0, 0.8, "seed=0"), _job(1, 0.9, "seed=1")])
-    (row,) = [line for line in text.splitlines() if line.startswith("composer")]
-    # Wilson at 42.5 of 50: centre (0.85 + 1.92/50) / (1 + 3.84/50) = 0.825, half-width 0.099
-    expected = "composer normalized 85.0 72.6 to 92.4 7.1 2 50 rendered asperes, net (w 1), linear, split hash"
-    assert " ".join(row.split()) == expected
+    interval = _span(accuracy_interval(np.arange(50) < np.array([[40], [45]])))
+    made = "asperes, net (w 1), linear, split hash"
+    assert _rows(text) == [["composer", "normalized", "85.0", interval, "7.1", "2", "50", "rendered", made]]
     assert "rendered: a synthesised stand-in" in text
+
+
+def test_groups_are_the_sample():
+    """Five singers of ten clips, three of whom are right throughout: 30 of 50 clips would seem to be 60 +- 14."""
+    (row,) = _rows(comparison([_job(0, 0.6, groups=[f"singer {i // 10}" for i in range(50)])]))
+    interval = accuracy_interval(np.array([[True] * 3 + [False] * 2]))
+    assert row[3] == _span(interval) and interval.half_width > 0.3
+    assert row[6] == "50 in 5 groups"
+
+
+def test_one_group_has_no_interval():
+    text = comparison([_job(0, 0.8, groups=["singer"] * 50)])
+    (row,) = _rows(text)
+    assert row[3] == "–" and row[6] == "50 in 1 group"
+    assert "all test clips are of one group" in text
+
+
+def test_a_run_that_does_not_say_which_clips_were_right_has_no_interval():
+    job = _job(0, 0.8)
+    job.outcome["correct"] = None
+    (row,) = _rows(comparison([job]))
+    assert (row[2], row[3], row[6]) == ("80.0", "–", "50")
+
+
+def test_runs_on_different_clips_have_no_interval():
+    jobs = [_job(0, 0.8, "seed=0"), _job(1, 0.8, "seed=1", groups=[str(i // 2) for i in range(50)])]
+    assert _rows(comparison(jobs))[0][3] == "–"
+
+
+@pytest.mark.parametrize("second", [{"run": "id0"}, {"identity": "identity of 0"}])
+def test_a_run_counts_once(second):
+    """`seed=0,0`: the second job finds the run of the first, or with force=true makes it again."""
+    first = {"run": "id0"} if "run" in second else {}
+    text = comparison([_job(0, 0.8, "seed=0", **first), _job(1, 0.8, "seed=0", **second)])
+    (row,) = _rows(text)
+    assert (row[4], row[5]) == ("-", "1"), "no deviation, one seed"
+    assert "job 2: the run of an earlier job" in text
+
+
+def test_one_run_under_two_settings_is_one_row():
+    jobs = [_job(i, 0.8, "seed=0", f"head.learning_rate={rate}", run="id0") for i, rate in enumerate(("0.1", "1e-1"))]
+    jobs += [_job(2, 0.9, "seed=0", "head.learning_rate=0.3")]
+    text = comparison(jobs)
+    assert [row[2] for row in _rows(text)] == ["80.0", "90.0"]
+    assert "job 2: the run of an earlier job" in text
 
 
 def test_settings_that_tags_do_not_tell_are_cells_of_their_own():

@@ -3,9 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from src.evaluation.intervals import clips_needed, wilson
-from src.evaluation.verdict import HALF_WIDTH
-from src.report.document import signed
+from src.evaluation.intervals import accuracy_interval
+from src.report.table import signed
 from src.report.table2 import table2
 
 CLIPS = 40
@@ -60,8 +59,8 @@ def test_every_cell_is_what_its_runs_say(filled, wanted):
             100 * shares.mean()
         )
         assert row["sd"] == f"{100 * shares.std(ddof=1):.1f}"
-        interval = wilson(np.mean(counts), CLIPS)
-        assert row["95 % Wilson"] == f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+        interval = accuracy_interval(np.arange(CLIPS) < np.array(counts)[:, None])
+        assert row["95 % interval"] == f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
         assert row["test clips"] == "40" and row["seeds"] == "5" and row["audio"] == "rendered"
         assert row["made by"] == ("efficientnet_lite0 1a2b3c4d" if row["classifier"] == "network" else "marsyas")
         ids = [
@@ -117,8 +116,8 @@ def test_too_few_clips_give_no_verdict(shelf, cells):
     shelf.add(one, 0, np.arange(120) < 90, origin="recorded")
     row = _rows(table2(shelf.desk([one])).tables[1])[0]
     (needed,) = re.fullmatch(r"too few clips, (\d+) would do", row["verdict"]).groups()
-    # Wilson's number at 75 %, and a little more where the bootstrap's interval is the wider one
-    assert 1 <= int(needed) / clips_needed(0.75, HALF_WIDTH) < 1.2
+    # 1.96^2 * 0.75 * 0.25 / 0.03^2 = 800 by the textbook, which is too few only for the smallest samples
+    assert int(needed) == pytest.approx(800, rel=0.05)
 
 
 def test_versions_reruns_and_partial_cells_are_told(shelf, cells):
