@@ -23,6 +23,7 @@ from src.experiment import Experiment, Paths
 from src.head import Head, Trainer, resolve_standardize
 from src.preprocess import Preprocess
 from src.recipe import Drawing, Recipe
+from src.redaction import redact
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
 from src.transfer import Transfer
@@ -42,6 +43,8 @@ def experiment(cfg: DictConfig, decision: Path) -> Experiment:
         UserError: a setting of the wrong type or value, named as `group.key`; weights that cannot be had.
     """
     settings = plain(cfg)
+    if settings["tracking"]["uri"] is not None:  # these settings are stored with the run
+        settings["tracking"]["uri"] = redact(settings["tracking"]["uri"])
     dataset = build("dataset", settings["dataset"], DatasetSettings)
     paths = build("paths", settings["paths"], Paths)
     head = resolve_standardize(cast(Head, build("head", settings["head"], object)), standardize(settings["backbone"]))

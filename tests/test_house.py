@@ -17,6 +17,7 @@ FILES = sorted(SRC.rglob("*.py"))
 # Each room may import those above it, in the order of the flow; the longest name that fits a module counts.
 ORDER = (
     "errors",
+    "redaction",
     "provenance",
     "data",
     "preprocess",
@@ -78,6 +79,7 @@ ENTRY_POINTS = (
     "prefetch",
     "sweep",
     "server",
+    "ui",
     "predict",
     "explain",
     "gallery",

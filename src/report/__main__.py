@@ -48,6 +48,7 @@ def _report(cfg: DictConfig) -> None:
 def _take_sweeps() -> None:
     from src.report.asked import is_sweep
 
+    entry.hide_password()
     _swept.extend(word for word in sys.argv[1:] if is_sweep(word))
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in _swept]
 
