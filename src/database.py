@@ -351,9 +351,9 @@ def _relocated(address: str | None, old: Path, new: Path) -> str | None:
 def _warn_of_missing(path: Path, database: sqlite3.Connection, homes: Sequence[Path]) -> None:
     words = (
         "SELECT run_uuid, artifact_uri FROM runs WHERE lifecycle_stage = 'active' AND run_uuid IN "
-        f"(SELECT run_uuid FROM tags WHERE key = '{ARTIFACTS}')"  # noqa: S608  # a constant
+        "(SELECT run_uuid FROM tags WHERE key = ?)"
     )
-    places = ((run_id, local_path(address)) for run_id, address in database.execute(words))
+    places = ((run_id, local_path(address)) for run_id, address in database.execute(words, (ARTIFACTS,)))
     missing = [run_id for run_id, place in places if place is not None and not place.is_dir()]
     if missing:
         log.warning(

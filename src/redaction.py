@@ -1,5 +1,6 @@
 """Text that may be shown and stored: without passwords, and without characters that command a terminal."""
 
+import html
 import re
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>\S*)")
@@ -33,6 +34,11 @@ def escape_controls(text: str, *, carriage_return: bool = False) -> str:
 def has_controls(text: str) -> bool:
     """Whether a text holds characters that `escape_controls` would change."""
     return _CONTROL.search(text) is not None
+
+
+def escape_html(text: str) -> str:
+    """A text as a page shows it, control characters escaped."""
+    return html.escape(escape_controls(text))
 
 
 def _redacted(url: re.Match[str]) -> str:

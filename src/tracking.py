@@ -149,9 +149,7 @@ class Run:
         """Lightning's logger, writing its curves to this very run."""
         from pytorch_lightning.loggers import MLFlowLogger
 
-        return MLFlowLogger(
-            experiment_name=self.store.experiment, tracking_uri=self.store.uri, run_id=self.run_id
-        )
+        return MLFlowLogger(experiment_name=self.store.experiment, tracking_uri=self.store.uri, run_id=self.run_id)
 
 
 class Store:

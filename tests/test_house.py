@@ -42,6 +42,7 @@ ORDER = (
     "report.table",
     "report.confusion",
     "report.naming",
+    "report.predictions",
     "report.sweep",
     "results",
     "ledger",

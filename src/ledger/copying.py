@@ -59,7 +59,11 @@ class Copy:
         from pydantic import TypeAdapter
 
         found: Copy = TypeAdapter(cls).validate_python(content)
-        return replace(found, tags={key: value for key, value in found.tags.items() if not key.startswith(_STAYS)})
+        return found.without_owner()
+
+    def without_owner(self) -> "Copy":
+        """Without tags that say whose it was."""
+        return replace(self, tags={key: value for key, value in self.tags.items() if not key.startswith(_STAYS)})
 
     def as_json(self) -> dict[str, Any]:
         """As JSON holds it."""
