@@ -211,7 +211,7 @@ def _alone(path: Path) -> Iterator[OSError | None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        if path.exists() and not os.access(path, os.W_OK):
+        if path.exists() and not _may(path, os.W_OK):
             unwritable = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     except OSError as error:
         if error.errno not in _UNWRITABLE or not path.exists():
@@ -441,7 +441,11 @@ def _is_read_only(path: Path) -> bool:
 
 def _is_allowed(path: Path) -> bool:
     here, folder = _existing(path), _existing(path.parent)
-    return os.access(here, os.R_OK | os.W_OK) and os.access(folder, os.R_OK | os.W_OK | os.X_OK)
+    return _may(here, os.R_OK | os.W_OK) and _may(folder, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _owner(path: Path) -> str:

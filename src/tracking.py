@@ -236,8 +236,11 @@ class Store:
         with explained(self.uri, OSError):
             if place is None:
                 self.client.log_artifacts(run_id, str(folder), within or None)
-            else:
-                shutil.copytree(folder, place / within, dirs_exist_ok=True)
+                return
+            for path in (path for path in folder.rglob("*") if path.is_file()):
+                target = place / within / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)  # with the permissions of a new file, not of a temporary one
 
     def artifact(self, run_id: str, name: str) -> bytes:
         """One artifact's bytes.
@@ -303,10 +306,10 @@ class Store:
             return "The run never had it: run it again with the settings it had and force=true"
         place = self._opened.artifacts
         if place is not None and place.is_relative_to(self.home):
-            former = (home / place.relative_to(self.home) / run_id for home in self._opened.former if home != self.home)
-            for folder in former:
-                if folder.is_dir():
-                    return f"It did not come along when the store was moved: copy {folder} to {place}"
+            for home in reversed(self._opened.former):
+                former = home / place.relative_to(self.home) / run_id
+                if home != self.home and os.path.isdir(former):  # noqa: PTH112  # False where the folder is closed
+                    return f"It is where the store was before: copy {former} to {place}"
         return "It is lost: bring it back from a copy of the store, or run it again with force=true"
 
     def runs(self, filter_string: str = "") -> list[RunRecord]:

@@ -44,6 +44,7 @@ def _has_postgresql() -> bool:
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "small_disk": (_can_mount, "root, to mount small disks (in a container: CAP_SYS_ADMIN)"),
     "read_only": (_can_mount, "root, to mount disks that cannot be written (in a container: CAP_SYS_ADMIN)"),
+    "bound": (_can_mount, "root, to mount a folder at two places (in a container: CAP_SYS_ADMIN)"),
     "postgres": (_has_postgresql, "PostgreSQL (Debian: apt-get install postgresql)"),
     "clock_library": (lambda: faketime() is not None, "libfaketime (Debian: apt-get install faketime)"),
     "ray_python": (RAY.exists, "the environment for Ray that docs/sweeps.md tells how to make"),
