@@ -27,7 +27,7 @@ def _show(cfg: DictConfig) -> None:
     store = Store(TrackingSettings(cfg.tracking.uri, str(cfg.tracking.experiment)), Path(str(cfg.paths.tracking)))
     if not is_embedded(store.uri):
         raise UserError(f"tracking.uri={store.shown}: a server has pages of its own; open that address in a browser")
-    words = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(cfg.port)]
+    words = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(cfg.port), "--workers", "1"]
     os.execv(sys.executable, [*words, "--backend-store-uri", store.uri])  # noqa: S606  # our own interpreter, no shell
 
 

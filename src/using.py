@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -108,7 +108,8 @@ def _best(cfg: DictConfig, runs: Store) -> RunRecord:
 def _typed(cfg: DictConfig) -> list[str]:
     """The words of the command line."""
     hydra = HydraConfig.get() if HydraConfig.initialized() else cfg.get("hydra")
-    return [] if hydra is None else [str(word).lstrip("+~") for word in hydra.overrides.task]
+    words = [] if hydra is None else cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
+    return [word.lstrip("+~") for word in words]
 
 
 def _asked(cfg: DictConfig) -> dict[str, str]:

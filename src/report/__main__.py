@@ -1,9 +1,10 @@
 """Tables and figures from tracked runs: `python -m src.report name=table2`."""
 
 import sys
+from typing import cast
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src import entry, sweeping
 
@@ -31,7 +32,9 @@ def _report(cfg: DictConfig) -> None:
     from src.report.studio import Studio
     from src.tracking import Store
 
-    typed = Typed.of([*HydraConfig.get().overrides.task, *_swept])
+    # as typed: a reference to the environment may stand for a password, and reports print commands
+    words = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
+    typed = Typed.of([*words, *_swept])
     show = progress_bar if cfg.progress else lambda _: None
     request = Request(
         name=str(cfg.name),
