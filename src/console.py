@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
-from src.redaction import escape_controls, redact
+from src.redaction import printable_lines, redact
 
 # Jobs of a sweep find the same things; each is told once, and stands in every job's log.
 _told: set[str] = set()
@@ -19,7 +19,7 @@ class Guarded(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         """Write a text; carriage returns stay, since progress bars use them."""
-        super().write(escape_controls(redact(text), carriage_return=True))
+        super().write(printable_lines(redact(text), kept="\n\t\r"))
         return len(text)
 
 
@@ -41,7 +41,7 @@ class Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One record as text."""
-        return escape_controls(redact(super().format(record)))
+        return printable_lines(redact(super().format(record)))
 
 
 class BarHandler(logging.Handler):

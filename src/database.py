@@ -124,7 +124,7 @@ def local_path(address: str) -> Path | None:
 
 
 @contextmanager
-def explained(uri: str, *more: type[Exception]) -> Iterator[None]:
+def explained(uri: str, *more: type[BaseException]) -> Iterator[None]:
     """Turn what MLflow raises (and `more`) where its store cannot be used into an error that names the reason.
 
     Raises:
@@ -155,17 +155,15 @@ def _opened_on_server(uri: str, experiment: str) -> Opened:
     with explained(uri, requests.RequestException):
         probe(uri)
         client = MlflowClient(tracking_uri=uri)
-        known = client.get_experiment_by_name(experiment)
-        if known is None:
+        if client.get_experiment_by_name(experiment) is None:
             try:
-                return Opened(client, client.create_experiment(experiment))
+                client.create_experiment(experiment)
             except MlflowException as error:
                 # another machine made it just now
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-                known = client.get_experiment_by_name(experiment)
-    _check_alive(known, experiment, uri)
-    return Opened(client, known.experiment_id)
+        number, _ = _living(client, experiment, uri)
+    return Opened(client, number)
 
 
 def _opened_file(uri: str, experiment: str) -> Opened:
@@ -181,33 +179,39 @@ def _opened_file(uri: str, experiment: str) -> Opened:
                 _relocate(path, database)
             homes = _homes(database)
         client = MlflowClient(tracking_uri=uri)
-        known = client.get_experiment_by_name(experiment)
-        if known is None:
+        if client.get_experiment_by_name(experiment) is None:
             if unwritable is not None:
                 raise unwritable
             folder = path.parent / ARTIFACTS / experiment.replace("/", "_")
             client.create_experiment(experiment, artifact_location=folder.as_uri())
-            known = client.get_experiment_by_name(experiment)
-    _check_alive(known, experiment, uri)
-    artifacts = local_path(known.artifact_location)
+        number, address = _living(client, experiment, uri)
+    artifacts = local_path(address)
     if artifacts is not None and homes:
         # where the database could not be rewritten, its addresses still name the recorded folder
         artifacts = _moved(artifacts, homes[-1], path.parent)
-    return Opened(client, known.experiment_id, artifacts, tuple(homes))
+    return Opened(client, number, artifacts, tuple(homes))
 
 
-def _check_alive(known: object, experiment: str, uri: str) -> None:
-    if getattr(known, "lifecycle_stage", None) == "deleted":
+def _living(client: "MlflowClient", experiment: str, uri: str) -> tuple[str, str]:
+    """Number and address of artifacts of an experiment that is there.
+
+    Raises:
+        UserError: it was deleted.
+    """
+    known = client.get_experiment_by_name(experiment)
+    if known is None or known.lifecycle_stage == "deleted":
         raise UserError(
             f"tracking.experiment: {experiment!r} was deleted in {redact(uri)}; restore it in MLflow "
             "(mlflow experiments restore), or choose another name with tracking.experiment=NAME"
         )
+    return known.experiment_id, known.artifact_location
 
 
 @contextmanager
 def _alone(path: Path) -> Iterator[OSError | None]:
     """Hold a database's opening, alone among processes; why it cannot be written, or None where it can."""
-    lock, unwritable = FileLock(path.parent / f".{path.name}.lock", timeout=2 * PATIENCE), None
+    lock = FileLock(path.parent / f".{path.name}.lock", timeout=2 * PATIENCE)
+    unwritable: OSError | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

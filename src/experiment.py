@@ -11,6 +11,7 @@ from src.contents import Contents
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
+from src.errors import printable
 from src.features import digest_of
 from src.head import FittedHead, Head, Trainer
 from src.ledger.ledger import Ledger
@@ -221,6 +222,7 @@ def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
     drawn = type(experiment.recipe.drawing.spectrogram).__name__.lower()
     return {
         "dataset": dataset.name,
+        "dataset_root": printable(dataset.root.resolve()),
         "preprocess": experiment.recipe.drawing.preprocess.name,
         "spectrogram": drawn if backbone.input == "picture" else "none",
         "backbone": backbone.name,

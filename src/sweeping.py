@@ -131,10 +131,11 @@ def _refuse_password(config: DictConfig) -> None:
     Raises:
         SystemExit: 1; of other exceptions in a callback Hydra only warns.
     """
-    uri = OmegaConf.to_container(config.tracking, resolve=False)["uri"]  # type: ignore[call-overload,index]
-    if uri is not None and redact(str(uri)) != uri:
+    groups = OmegaConf.to_container(config, resolve=False)
+    uri = str(cast(dict[str, Any], groups).get("tracking", {}).get("uri", ""))
+    if redact(uri) != uri:
         sys.stderr.write(
-            f"tracking.uri={redact(str(uri))}: a configuration file holds a password, which would be copied into each "
+            f"tracking.uri={redact(uri)}: a configuration file holds a password, which would be copied into each "
             f"job's folder; put the address into the environment instead: export {entry.TRACKING_URI}=...\n"
         )
         sys.exit(1)

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from src.data.unpack import unpack
 from src.database import ARTIFACTS
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.ledger.book import look_up
 from src.ledger.copying import Copy, artifacts
 from src.ledger.ledger import Ledger
-from src.redaction import escape_controls, has_controls, redact
+from src.redaction import printable_lines, redact
 from src.report.naming import CELL
 from src.report.predictions import read_predictions
 from src.results import PREDICTIONS
@@ -165,7 +165,7 @@ def _read(path: Path, shown: str) -> Iterator[list[tuple[Copy, Path]]]:
                 _check_artifacts(one, inside / f"runs/{number}")
                 _check_run(one, inside / f"runs/{number}")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
-            told = escape_controls((str(error) or type(error).__name__).splitlines()[0])
+            told = (str(error) or type(error).__name__).splitlines()[0]
             raise UserError(f"file={shown}: no sweep that action=export wrote ({told})") from error
         yield [(one.run, inside / f"runs/{number}") for number, one in enumerate(bundled)]
 
@@ -196,7 +196,7 @@ def _check_artifacts(one: Bundled, folder: Path) -> None:
     for file in one.files:
         parts = PurePosixPath(file).parts
         plain = posixpath.normpath(file) == file and not set(parts) & {"/", ".."} and "\\" not in file
-        if not plain or has_controls(file) or len(file) > 250 or PurePosixPath(file).suffix not in _KINDS:
+        if not plain or printable(file) != file or len(file) > 250 or PurePosixPath(file).suffix not in _KINDS:
             raise ValueError(f"run {name!r}: its artifact {file!r} is none that a run has")
     absent = [file for file in _REQUIRED if file not in one.files]
     wrong = [f"{file} is missing" for file in absent] or differences(one.files, files_in(folder))
@@ -221,11 +221,11 @@ def _check_run(one: Bundled, folder: Path) -> None:
     if not run.params.get("backbone._target_", "").startswith("src."):
         raise ValueError(f"run {run.name!r}: it has no backbone")
     last: dict[str, tuple[int, float]] = {}
-    for key, text, time, step in run.metrics:
+    for key, number, time, step in run.metrics:
         _check_key("metric", key)
-        value = float(text)
+        value = float(number)
         if not _is_possible(key, value) or not (0 <= time < _LARGEST and 0 <= step < _LARGEST):
-            raise ValueError(f"run {run.name!r}: its metric {key} is {text} (step {step}, time {time})")
+            raise ValueError(f"run {run.name!r}: its metric {key} is {number} (step {step}, time {time})")
         last[key] = max(last.get(key, (step, value)), (step, value))
     for key in ("test/accuracy", "clips/test"):
         if key not in last:
@@ -258,7 +258,7 @@ def _check_key(kind: str, key: str) -> None:
 
 
 def _check_text(what: str, text: str, longest: int) -> None:
-    if has_controls(text) or len(text) > longest:
+    if printable_lines(text) != text or len(text) > longest:
         raise ValueError(f"the {what} holds control characters, or more than {longest} letters: {text[:80]!r}")
 
 

@@ -41,8 +41,11 @@ def comparison(results: "Sequence[JobResult]") -> str:
     cells: dict[_Key, list[dict[str, Any]]] = defaultdict(list)
     for result in results:
         if result.outcome:
+            tags = result.outcome["tags"]
             settings = tuple(word for word in result.overrides if not word.startswith("seed="))
-            cells[cell_of(result.outcome["tags"]), settings].append(result.outcome)
+            # runs that saw other clips are no seeds of one cell
+            data = f"data {tags.get('data_digest', '')[:8]}"
+            cells[cell_of(tags), (*settings, data)].append(result.outcome)
     alike = Counter(tags for tags, _ in cells)
     common = set.intersection(*(set(settings) for _, settings in cells))
     rows = []

@@ -1,10 +1,12 @@
 """A cell that a report needs: what its runs must have been made with, and the command that makes them."""
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from src.tracking import RunRecord, as_params, flat
@@ -12,6 +14,9 @@ from src.tracking import RunRecord, as_params, flat
 _TRAIN = "python -m src.train -m"
 _STEPPED = ("linear", "mlp", "smo")
 _LABELS = ("label", "keep", "loudness_classes", "on_error")
+_CHOOSES_CLIPS = (
+    "name", "base", "root", "classes", "keep", "source", "group_pattern", "clips_per_class", "render_seed",
+)  # fmt: skip
 _WINDOW = ("start", "duration", "sample_rate")
 _STAND_IN = ("clips_per_class", "render_seed")
 _STEPS = ("max_steps", "batch_size", "threads")
@@ -63,6 +68,13 @@ class Wanted:
         if "dataset" not in dict(self.axes) and self.title not in told:
             told.append(self.title)
         return " ".join((*told, *(f"{key}={value}" for key, value in self.axes)))
+
+    @cached_property
+    def data(self) -> str:
+        """What tells its dataset from others of the same name: the settings that choose the clips."""
+        settings = dict(self.settings["dataset"])
+        chosen = {key: settings.get(key) for key in _CHOOSES_CLIPS}
+        return json.dumps({**chosen, "root": str(Path(str(settings["root"])).resolve())}, sort_keys=True)
 
     @cached_property
     def params(self) -> dict[str, str]:
@@ -117,8 +129,6 @@ def described(params: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, s
     """
     pictured = tags.get("spectrogram") != "none"
     data = [*_LABELS, *_WINDOW, *(("mono",) if pictured else ()), *(_STAND_IN if _rendered(tags) else ())]
-    if params.get("dataset.name") == "None":
-        data.append("root")
     kept = {f"dataset.{key}" for key in data} | {"preprocess.levels_dbfs"}
     kept |= {f"split.{key}" for key in _SPLIT.get(params.get("split.name", ""), ("name", "seed"))}
     tuned = params.get("transfer._target_", _FROZEN) != _FROZEN

@@ -138,7 +138,7 @@ def test_a_relaunch_delivers_what_is_known_here(
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
-def test_a_run_whose_artifacts_are_lost_is_named_and_the_others_are_delivered(
+def test_lost_artifacts_are_named_and_other_runs_delivered(
     machine: Any, nobody: str, server: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     ledger = machine("one", nobody)
