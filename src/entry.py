@@ -41,8 +41,17 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     status = 0
+    # Hydra then raises what it would print, with a traceback even where the disk is full.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
+    except HydraException as error:
+        sys.stderr.write("".join(f"{text}\n" for text in (error, error.__cause__) if text is not None))
+        sys.stderr.write(helping.mistyped(sys.argv[1:]))
+        status = 1
+    except OSError as error:
+        sys.stderr.write(f"{folder_trouble(Path(str(error.filename or os.curdir)), error)}\n")
+        status = 1
     except KeyboardInterrupt:
         status = 128 + (_received[0] if _received else signal.SIGINT)
         sys.stderr.write("interrupted\n")

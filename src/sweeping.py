@@ -8,7 +8,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -320,10 +320,16 @@ def _attempt(function: Callable[[], dict[str, Any] | None]) -> JobResult:
 
 def _keep(result: JobResult) -> None:
     from src.data.writing import write_atomically
+    from src.database import folder_trouble
 
     if _current.folder is not None:
-        content = json.dumps(asdict(result), ensure_ascii=False).encode()
-        write_atomically(_current.folder / f"{result.number}.json", content)
+        content, file = json.dumps(asdict(result), ensure_ascii=False).encode(), _current.folder / f"{result.number}.json"
+        try:
+            write_atomically(file, content)
+        except OSError as error:
+            log.warning("%s", folder_trouble(file.parent, error))
+            with suppress(OSError):
+                file.write_bytes(content)  # in the place of what is there: a full disk may still take that
 
 
 def _print(text: str) -> None:

@@ -51,6 +51,7 @@ _COUNT = re.compile(r"clips/.+|groups_on_both_sides")
 _LARGEST = 2**53  # of a whole number that a float64 holds
 # A path from the root down, at least two names deep, where a word begins.
 _ABSOLUTE = re.compile(r"(?<![\w./:\\-])(?:/|~/|[A-Za-z]:[\\/])(?:[^\s/\\'\",:;]+[/\\])+")
+_WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -69,9 +70,10 @@ class Bundled:
 def export(file: Path, sources: Iterable[tuple[Store, RunRecord]]) -> int:
     """Write finished runs into a file, which appears when it is whole and was read back; how many.
 
+    A run that no other store would import is exported with a warning.
+
     Raises:
-        UserError: the file cannot be written, or a run cannot be exported since its artifacts are lost or its values
-            are not those of a result.
+        UserError: the file cannot be written, or the artifacts of a run are lost.
     """
     runs = {run.run_id: (store, run) for store, run in sources}
     try:
@@ -82,8 +84,10 @@ def export(file: Path, sources: Iterable[tuple[Store, RunRecord]]) -> int:
                 bundled = [_exported(archive, f"runs/{i}", *source) for i, source in enumerate(runs.values())]
                 content = {"format": _FORMAT, "runs": [asdict(one) for one in bundled]}
                 _add(archive, _LIST, json.dumps(content, ensure_ascii=False, indent=1).encode())
-            with _read(draft, str(file)):
-                draft.replace(file)
+            with _unpacked(draft, str(file)) as found:
+                for one, place in found:
+                    _warn_of_refusal(one, place)
+            draft.replace(file)
     except OSError as error:
         raise UserError(f"file={file}: cannot be written ({error.strerror})") from error
     return len(runs)
@@ -101,9 +105,15 @@ def bring_in(file: Path, ledger: Ledger) -> tuple[int, int]:
         raise UserError(f"file={file}: not found; expected a file that action=export wrote")
     with file.open("rb") as stream:
         origin = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
-    with _read(file, str(file)) as runs:
-        new = sum(_brought(ledger, replace(run, tags={**run.tags, "imported": origin}), place) for run, place in runs)
-    return new, len(runs) - new
+    with _unpacked(file, str(file)) as runs:
+        try:
+            for one, place in runs:
+                _check_run(one, place)
+        except _WRONG as error:
+            raise _refused(str(file), error) from error
+        copies = [(replace(one.run, tags={**one.run.tags, "imported": origin}), place) for one, place in runs]
+        new = sum(_brought(ledger, copy, place) for copy, place in copies)
+    return new, len(copies) - new
 
 
 def _exported(archive: zipfile.ZipFile, folder: str, store: Store, run: RunRecord) -> Bundled:
@@ -148,8 +158,8 @@ def _last(name: str, found: re.Match[str]) -> str:
 
 
 @contextmanager
-def _read(path: Path, shown: str) -> Iterator[list[tuple[Copy, Path]]]:
-    """The runs of a file, checked, each with the folder of its artifacts; the folders go with the block.
+def _unpacked(path: Path, shown: str) -> Iterator[list[tuple[Bundled, Path]]]:
+    """The runs of a file, each with the folder of its artifacts, all there and whole; the folders go with the block.
 
     Args:
         shown: the file's name, for messages.
@@ -161,13 +171,24 @@ def _read(path: Path, shown: str) -> Iterator[list[tuple[Copy, Path]]]:
         inside = unpack(path, Path(name) / "sweep")
         try:
             bundled = _listed(inside / _LIST)
-            for number, one in enumerate(bundled):
-                _check_artifacts(one, inside / f"runs/{number}")
-                _check_run(one, inside / f"runs/{number}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, UserError) as error:
-            told = (str(error) or type(error).__name__).splitlines()[0]
-            raise UserError(f"file={shown}: no sweep that action=export wrote ({told})") from error
-        yield [(one.run, inside / f"runs/{number}") for number, one in enumerate(bundled)]
+            runs = [(one, inside / f"runs/{number}") for number, one in enumerate(bundled)]
+            for one, place in runs:
+                _check_artifacts(one, place)
+        except _WRONG as error:
+            raise _refused(shown, error) from error
+        yield runs
+
+
+def _refused(file: str, error: Exception) -> UserError:
+    told = (str(error) or type(error).__name__).splitlines()[0]
+    return UserError(f"file={file}: no sweep that action=export wrote ({told})")
+
+
+def _warn_of_refusal(one: Bundled, folder: Path) -> None:
+    try:
+        _check_run(one, folder)
+    except _WRONG as error:
+        log.warning("other stores will refuse a run: %s", (str(error) or type(error).__name__).splitlines()[0])
 
 
 def _listed(path: Path) -> list[Bundled]:
@@ -198,8 +219,7 @@ def _check_artifacts(one: Bundled, folder: Path) -> None:
         plain = posixpath.normpath(file) == file and not set(parts) & {"/", ".."} and "\\" not in file
         if not plain or printable(file) != file or len(file) > 250 or PurePosixPath(file).suffix not in _KINDS:
             raise ValueError(f"run {name!r}: its artifact {file!r} is none that a run has")
-    absent = [file for file in _REQUIRED if file not in one.files]
-    wrong = [f"{file} is missing" for file in absent] or differences(one.files, files_in(folder))
+    wrong = differences(one.files, files_in(folder))
     if wrong or recorded_files(one.run.tags) != one.files:
         raise ValueError(f"run {name!r}: its artifacts are not whole ({wrong[0] if wrong else 'its tag lists others'})")
 
@@ -207,6 +227,9 @@ def _check_artifacts(one: Bundled, folder: Path) -> None:
 def _check_run(one: Bundled, folder: Path) -> None:
     """Tags, params and metrics are those of a result, and say what the artifacts say."""
     run = one.run
+    for file in _REQUIRED:
+        if file not in one.files:
+            raise ValueError(f"run {run.name!r}: it has no artifact {file}")
     _check_text("name of a run", run.name, 250)
     if not 0 < run.started <= run.ended < _LARGEST:
         raise ValueError(f"run {run.name!r}: it lasted from {run.started} to {run.ended}")
