@@ -60,8 +60,7 @@ bench-scale: setup ## cost against clips, seeds and workers: reports/bench-scale
 	$(PY) -m benchmarks.scale $(SIZE)
 
 ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)
-	MLFLOW_DISABLE_TELEMETRY=true .venv/bin/mlflow ui --host 127.0.0.1 --port $(PORT) \
-	  --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db
+	$(PY) -m src.ui port=$(PORT)
 
 server: setup ## MLflow on PostgreSQL (Debian's postgresql) on 127.0.0.1 (PORT=5000)
 	$(PY) -m src.server port=$(PORT)

@@ -29,6 +29,7 @@ from src.errors import UserError
 from src.head import Head, Trainer, resolve_standardize
 from src.preprocess import Preprocess
 from src.recipe import Drawing, Recipe
+from src.redaction import redact
 from src.spectrogram import Spectrogram
 from src.tracking import TrackingSettings
 from src.transfer import FineTune, Transfer, check_head
@@ -157,6 +158,9 @@ def experiment(cfg: DictConfig, decision: Path, *, own: Collection[str] = ()) ->
     from src.experiment import Experiment
 
     chosen = choices(plain(cfg), own=own)
+    uri = chosen.settings["tracking"]["uri"]
+    if uri is not None:  # these settings are stored with the run
+        chosen.settings["tracking"]["uri"] = redact(uri)
     settled = settle(chosen.settings["backbone"], Path(chosen.paths.weights), decision)
     return Experiment(
         dataset=chosen.dataset,

@@ -1,5 +1,6 @@
 """What a person sees while a job runs: progress bars, and log lines that do not break them."""
 
+import io
 import logging
 import sys
 import time
@@ -7,8 +8,40 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from src.redaction import printable_lines, redact
+
 # Jobs of a sweep find the same things; each is told once, and stands in every job's log.
 _told: set[str] = set()
+
+
+class Guarded(io.TextIOWrapper):
+    """A standard stream that shows no password and lets no name command the terminal."""
+
+    def write(self, text: str, /) -> int:
+        """Write a text; carriage returns stay, since progress bars use them."""
+        super().write(printable_lines(redact(text), kept="\n\t\r"))
+        return len(text)
+
+
+def guard_streams() -> None:
+    """Guard standard output and standard error; streams that something else has replaced stay as they are."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if type(stream) is io.TextIOWrapper:
+            stream.flush()
+            guarded = Guarded(
+                stream.buffer, stream.encoding, stream.errors,
+                line_buffering=stream.line_buffering, write_through=stream.write_through,
+            )  # fmt: skip
+            setattr(sys, name, guarded)
+
+
+class Formatter(logging.Formatter):
+    """Log lines without passwords and control characters, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record as text."""
+        return printable_lines(redact(super().format(record)))
 
 
 class BarHandler(logging.Handler):

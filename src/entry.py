@@ -10,7 +10,11 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from src import helping, launching
+from src import console, helping, launching
+from src.redaction import redact
+
+TRACKING_URI = "EARSIGHT_TRACKING_URI"
+"""Environment variable that conf/tracking/embedded.yaml reads; the place for an address with a password."""
 
 # Not an argument of the interrupt: libraries that catch it raise another one.
 _received: list[int] = []
@@ -27,6 +31,8 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     Raises:
         SystemExit: 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
     """
+    console.guard_streams()
+    hide_password()
     helping.register()
     _check_overrides(sys.argv[1:])
     # Sought for garbage one last time, the objects of all libraries would hold up the end by two seconds.
@@ -35,8 +41,17 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     status = 0
+    # Hydra then raises what it would print, with a traceback even where the disk is full.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         job()
+    except HydraException as error:
+        sys.stderr.write("".join(f"{text}\n" for text in (error, error.__cause__) if text is not None))
+        sys.stderr.write(helping.mistyped(sys.argv[1:]))
+        status = 1
+    except OSError as error:
+        sys.stderr.write(f"{folder_trouble(Path(str(error.filename or os.curdir)), error)}\n")
+        status = 1
     except KeyboardInterrupt:
         status = 128 + (_received[0] if _received else signal.SIGINT)
         sys.stderr.write("interrupted\n")
@@ -50,6 +65,24 @@ def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) 
     if finish is not None and not finish() and status == 0:
         status = 1
     sys.exit(status)
+
+
+def hide_password() -> None:
+    """Move a tracking address with a password from the command line into the environment.
+
+    Hydra writes the command line into several files, and launchers hand it to other processes: both then hold the
+    variable's name instead.
+    """
+    for i, word in enumerate(sys.argv):
+        key, _, value = word.partition("=")
+        if key.lstrip("+") == "tracking.uri" and redact(value) != value:
+            quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+            os.environ[TRACKING_URI] = value[1:-1] if quoted else value
+            sys.argv[i] = f"{key}=${{oc.env:{TRACKING_URI}}}"
+            sys.stderr.write(
+                "tracking.uri: others can see a password on the command line in the list of processes; better give "
+                f"the address in the environment: export {TRACKING_URI}=...\n"
+            )
 
 
 def silence() -> None:

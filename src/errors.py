@@ -3,7 +3,7 @@
 import os
 import re
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _FIRST_BYTE = 0xDC80
 _LAST_BYTE = 0xDCFF
 
@@ -11,7 +11,8 @@ _LAST_BYTE = 0xDCFF
 def printable(text: str | os.PathLike[str]) -> str:
     r"""Escape what a file, a database or a terminal cannot hold as it is, as in the name `M\xfasica.wav`.
 
-    These are control characters and line separators, and the bytes of a file name that is not UTF-8 (lone surrogates).
+    These are control characters, line separators, what turns the direction of writing (bidirectional overrides and
+    isolates), and the bytes of a file name that is not UTF-8 (lone surrogates).
     """
     return _UNPRINTABLE.sub(lambda match: _escaped(match[0]), os.fspath(text))
 

@@ -14,7 +14,7 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings, classes_of
 from src.data.paths import Paths
 from src.data.split import Split
-from src.errors import UserError
+from src.errors import UserError, printable
 from src.features import digest_of
 from src.head import FittedHead, Head, MetricLogger, Trainer
 from src.ledger.ledger import Ledger
@@ -299,6 +299,7 @@ def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
     spectrogram = experiment.recipe.drawing.spectrogram
     return {
         "dataset": dataset.name,
+        "dataset_root": printable(dataset.root.resolve()),
         "preprocess": experiment.recipe.drawing.preprocess.name,
         "spectrogram": spectrogram.name if backbone.input == "picture" else "none",
         "backbone": backbone.name,

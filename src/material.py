@@ -96,6 +96,17 @@ def list_clips(settings: DatasetSettings, place: Place, *, anew: bool = False) -
     return read_contents(dataset, cache=place.cache, workers=place.workers, anew=anew)
 
 
+def contents_at_hand(settings: DatasetSettings, place: Place) -> Contents | None:
+    """The dataset's clips as they are on this machine; None where they are not there: nothing is made.
+
+    Raises:
+        UserError: they are there, and cannot be used.
+    """
+    if sources.present(settings, place.data) is None:
+        return None
+    return list_clips(settings, place)
+
+
 def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split: Split, place: Place) -> Material:
     """Features, labels and split of listed clips.
 

@@ -60,15 +60,15 @@ def _retry(_: DictConfig, ledger: "Ledger") -> None:
         os.execv(sys.executable, [sys.executable, "-m", "src.train", "-m", *_words])  # noqa: S606  # our own interpreter, no shell
 
 
-def _sync(cfg: DictConfig, ledger: "Ledger") -> None:
+def _sync(_: DictConfig, ledger: "Ledger") -> None:
     from src.errors import UserError
 
     if ledger.server is None:
         raise UserError("action=sync: say where to, e.g. tracking.uri=http://127.0.0.1:5000")
     delivered, left = ledger.server.sync(ledger.store)
-    sys.stdout.write(f"{delivered} runs delivered to {cfg.tracking.uri}, {left} left here\n")
+    sys.stdout.write(f"{delivered} runs delivered to {ledger.server.shown}, {left} left here\n")
     if left:
-        raise UserError(f"{left} runs could not be delivered; try again when the server is back")
+        raise UserError(f"{left} runs could not be delivered, for the reasons given above; give the same command again")
 
 
 def _export(cfg: DictConfig, ledger: "Ledger") -> None:
@@ -111,6 +111,7 @@ def _take_sweep() -> None:
     """Keep the sweep's words, and leave Hydra those that it can compose here."""
     from src.report.asked import is_sweep
 
+    entry.hide_password()
     own = [word for word in sys.argv[1:] if word.split("=")[0] in _OWN]
     _words.extend(word for word in sys.argv[1:] if word not in own and word not in ("-m", "--multirun"))
     sys.argv[1:] = own + [word for word in _words if not is_sweep(word)]

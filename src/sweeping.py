@@ -8,19 +8,20 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from src import entry
+from src import console, entry
 from src.errors import UserError
 from src.ledger.cells import Composer, Words, jobs_of
+from src.redaction import redact
 
 if TYPE_CHECKING:
     from src.experiment import Outcome
@@ -83,13 +84,23 @@ class SweepCallback(Callback):
         self._folder: Path | None = None
         self._jobs: list[Words] | None = None
 
+    def on_run_start(self, config: DictConfig, **_: object) -> None:
+        """Make the job's folder before Hydra does, which would print a traceback where it cannot.
+
+        Raises:
+            SystemExit: 1, where the folder cannot be made.
+        """
+        _refuse_password(config)
+        _make_folder(Path(config.hydra.run.dir))
+
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Make the folder of the results, and print how many jobs there are.
 
         Raises:
             SystemExit: 1, where a setting is wrong, the folder cannot be made, or a backbone cannot be loaded.
         """
-        sweeper, words = config.hydra.sweeper, list(config.hydra.overrides.task)
+        _refuse_password(config)
+        sweeper, words = config.hydra.sweeper, _typed(config.hydra)
         if str(sweeper.get("_target_")).endswith(".BasicSweeper"):
             try:
                 self._jobs = jobs_of(sweeper.params or {}, words)
@@ -98,11 +109,7 @@ class SweepCallback(Callback):
             if config.hydra.job.name == "train":
                 _check(self._jobs)
         self._folder = Path(config.hydra.sweep.dir).absolute() / f"results-{uuid.uuid4().hex[:12]}"
-        try:
-            self._folder.mkdir(parents=True)
-        except OSError as error:
-            sys.stderr.write(f"{self._folder.parent}: cannot be written ({error.strerror}); see hydra.sweep.dir\n")
-            sys.exit(1)
+        _make_folder(self._folder)
         here = str(config.hydra.launcher.get("_target_")).rpartition(".")[2] in _ON_THIS_MACHINE
         if self._jobs is not None and here and config.hydra.job.name in ("train", "prefetch"):
             _check_backbones(self._jobs, self._folder)
@@ -136,6 +143,42 @@ def _check(jobs: Sequence[Words]) -> None:
         raise SystemExit(1) from error
 
 
+def _refuse_password(config: DictConfig) -> None:
+    """Stop where Hydra would copy a password from a configuration file into each job's folder.
+
+    Raises:
+        SystemExit: 1; of other exceptions in a callback Hydra only warns.
+    """
+    groups = OmegaConf.to_container(config, resolve=False)
+    uri = str(cast(dict[str, Any], groups).get("tracking", {}).get("uri", ""))
+    if redact(uri) != uri:
+        sys.stderr.write(
+            f"tracking.uri={redact(uri)}: a configuration file holds a password, which would be copied into each "
+            f"job's folder; put the address into the environment instead: export {entry.TRACKING_URI}=...\n"
+        )
+        sys.exit(1)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder that Hydra or a sweep writes to.
+
+    Raises:
+        SystemExit: 1, where it cannot be made, after the reason was printed.
+    """
+    from src.database import folder_trouble
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.stderr.write(f"{folder_trouble(folder, error)}\n")
+        sys.exit(1)
+
+
+def _typed(hydra: Any) -> list[str]:
+    """The job's overrides as typed: a reference to the environment may stand for a password, and is not resolved."""
+    return cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
+
+
 def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) -> None:
     """Run one job and print how it ended. A job of a sweep that fails stops no other.
 
@@ -145,6 +188,7 @@ def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) 
     Raises:
         KeyboardInterrupt: the job was interrupted.
     """
+    console.guard_streams()  # a launcher's process has streams of its own
 
     def run() -> dict[str, Any]:
         with shared_folder() as shared:
@@ -295,7 +339,7 @@ def _attempt(function: Callable[[], dict[str, Any] | None]) -> JobResult:
     """
     hydra = HydraConfig.get()
     number = int(hydra.job.num) if _current.folder is not None else 0
-    result = JobResult(number, list(hydra.overrides.task), _ENDED_EARLY, None, 0.0)
+    result = JobResult(number, _typed(hydra), _ENDED_EARLY, None, 0.0)
     _keep(result)
     start = time.monotonic()
     try:
@@ -304,14 +348,14 @@ def _attempt(function: Callable[[], dict[str, Any] | None]) -> JobResult:
         _keep(replace(result, reason="interrupted", seconds=time.monotonic() - start))
         raise
     except UserError as error:
-        result = replace(result, reason=str(error))
+        result = replace(result, reason=redact(str(error)))
     except Exception as error:
         file = Path(hydra.runtime.output_dir) / "traceback.txt"
         if _current.folder is not None:
             file = _current.folder / f"{number}-traceback.txt"
         log.debug("%s", traceback.format_exc())
-        file.write_text(traceback.format_exc())
-        result = replace(result, reason=f"{type(error).__name__}: {error} (traceback: {file})")
+        file.write_text(redact(traceback.format_exc()), "utf8", "backslashreplace")
+        result = replace(result, reason=f"{type(error).__name__}: {redact(str(error))} (traceback: {file})")
     result = replace(result, seconds=time.monotonic() - start)
     _keep(result)
     if result.reason is not None and _current.folder is None:
@@ -321,10 +365,19 @@ def _attempt(function: Callable[[], dict[str, Any] | None]) -> JobResult:
 
 def _keep(result: JobResult) -> None:
     from src.data.writing import write_atomically
+    from src.database import folder_trouble
 
     if _current.folder is not None:
-        content = json.dumps(asdict(result), ensure_ascii=False).encode()
-        write_atomically(_current.folder / f"{result.number}.json", content)
+        content, file = (
+            json.dumps(asdict(result), ensure_ascii=False).encode(),
+            _current.folder / f"{result.number}.json",
+        )
+        try:
+            write_atomically(file, content)
+        except OSError as error:
+            log.warning("%s", folder_trouble(file.parent, error))
+            with suppress(OSError):
+                file.write_bytes(content)  # in the place of what is there: a full disk may still take that
 
 
 def _print(text: str) -> None:

@@ -1,18 +1,21 @@
 """The only room that touches MLflow, besides src/ledger: one run per job, read back as plain records."""
 
 import hashlib
+import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.database import explained, is_embedded, opened
+from src.database import ARTIFACTS, Opened, explained, file_of, is_embedded, opened, uri_of
 from src.errors import UserError, printable
+from src.redaction import redact
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -29,7 +32,11 @@ log = logging.getLogger(__name__)
 
 _LONGEST_PARAM = 250
 _LONGEST_NAME = 250
+_LONGEST_TAG = 8000  # MLflow cuts longer ones
 _MILLISECONDS = 1000
+
+Files = dict[str, tuple[int, str]]
+"""Artifacts by name, with `/` between folders: size in bytes and SHA-256 (32 hex digits)."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,20 @@ class TrackingSettings:
     experiment: str
 
     def __post_init__(self) -> None:
-        if not (self.uri or "http://").startswith(("sqlite:///", "http://", "https://", "postgresql")):
+        if self.uri is None:
+            return
+        shown = redact(self.uri)
+        if self.uri.startswith(("postgresql", "mysql", "mssql")):
             raise UserError(
-                f"tracking.uri: got {self.uri!r}; expected sqlite:///FILE, or http(s)://HOST:PORT of an MLflow server"
+                f"tracking.uri: got {shown}, a database; a database keeps no artifacts, so runs are not written to one "
+                "directly. Start MLflow's server on it, `mlflow server --backend-store-uri URI --artifacts-destination "
+                "FOLDER`, and give tracking.uri=http://HOST:PORT"
+            )
+        web = self.uri.startswith(("http://", "https://"))
+        file = self.uri.startswith("sqlite:///") and self.uri not in ("sqlite:///", "sqlite:///:memory:")
+        if not (web or file) or (web and self.uri.split() != [self.uri]):
+            raise UserError(
+                f"tracking.uri: got {shown!r}; expected sqlite:///FILE, or http(s)://HOST:PORT of an MLflow server"
             )
 
 
@@ -56,7 +74,9 @@ class RunRecord:
     """One run as read back from MLflow.
 
     Attributes:
-        status: `FINISHED`, `FAILED`, `RUNNING` or `KILLED`. started, ended: seconds since 1970 (ended 0: not yet).
+        status: `FINISHED`, `FAILED`, `RUNNING` or `KILLED`.
+        started, ended: seconds since 1970 (ended 0: not yet).
+        artifacts: address of its folder of artifacts; a `file:` address where that is on this disk.
         deleted: whether a person deleted it in MLflow.
     """
 
@@ -71,15 +91,28 @@ class RunRecord:
     artifacts: str
     deleted: bool = False
 
+    @property
+    def files(self) -> Files:
+        """The artifacts that it was given, by its own record."""
+        return recorded_files(self.tags)
+
 
 @dataclass
 class Run:
-    """A run being written; every call goes to MLflow at once."""
+    """A run being written; every call goes to MLflow at once.
 
-    client: "MlflowClient"
+    Attributes:
+        files: the artifacts that it was given so far.
+    """
+
+    store: "Store"
     run_id: str
-    uri: str
-    experiment: str
+    files: Files = field(default_factory=dict)
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The store's."""
+        return self.store.client
 
     def log(
         self,
@@ -107,14 +140,16 @@ class Run:
         )
 
     def artifacts(self, folder: Path) -> None:
-        """Store every file of a folder."""
-        self.client.log_artifacts(self.run_id, str(folder))
+        """Store every file of a folder, and record their sizes and digests."""
+        self.store.put(self.run_id, folder)
+        self.files |= files_in(folder)
+        self.client.set_tag(self.run_id, ARTIFACTS, files_tag(self.files))
 
     def lightning_logger(self) -> "MLFlowLogger":
         """Lightning's logger, writing its curves to this very run."""
         from pytorch_lightning.loggers import MLFlowLogger
 
-        return MLFlowLogger(experiment_name=self.experiment, tracking_uri=self.uri, run_id=self.run_id)
+        return MLFlowLogger(experiment_name=self.store.experiment, tracking_uri=self.store.uri, run_id=self.run_id)
 
 
 class Store:
@@ -127,19 +162,26 @@ class Store:
             folder: holds the embedded database `mlflow.db`, its artifacts and the lock.
 
         Raises:
-            UserError: the database is locked or damaged, or the server does not answer.
+            UserError: the database or the server cannot be used.
         """
         self.uri = store_uri(settings, folder)
-        self.home = Path(self.uri.removeprefix("sqlite:///")).parent if is_embedded(self.uri) else folder
+        self.home = file_of(self.uri).parent if is_embedded(self.uri) else folder
         self.experiment = settings.experiment
         self.remote: TrackingSettings | None = None
-        self.client, self.experiment_id = opened(self.uri, settings.experiment, folder)
+        self._opened: Opened = opened(self.uri, settings.experiment)
+        self.client, self.experiment_id = self._opened.client, self._opened.experiment_id
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for a person."""
+        return str(file_of(self.uri)) if is_embedded(self.uri) else redact(self.uri)
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
         """A run for the duration of the block: FINISHED at its end, FAILED on an error, KILLED on an interrupt."""
-        created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
-        run = Run(self.client, created.info.run_id, self.uri, self.experiment)
+        with explained(self.uri):
+            created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        run = Run(self, created.info.run_id)
         with explained(self.uri):
             try:
                 yield run
@@ -153,7 +195,7 @@ class Store:
         """End a run that did not finish; where the store takes nothing any more, that is told, not raised."""
         try:
             with explained(self.uri):
-                text = reason.encode("utf8", "backslashreplace").decode()  # a path need not be UTF-8
+                text = redact(reason).encode("utf8", "backslashreplace").decode()  # a path need not be UTF-8
                 self.client.set_tag(run_id, "reason", text[:5000])
                 self.client.set_terminated(run_id, status=status)
         except UserError as error:
@@ -170,49 +212,179 @@ class Store:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
                 raise
-        return _record(run) if run.info.experiment_id == self.experiment_id else None
+        return self._record(run) if run.info.experiment_id == self.experiment_id else None
 
     def finished(self, identity: str) -> RunRecord | None:
         """The newest FINISHED run of this identity, or None."""
         filter_string = f"tags.identity = '{identity}' AND attributes.status = 'FINISHED'"
-        page = self.client.search_runs(
-            [self.experiment_id], filter_string, max_results=1, order_by=["attributes.start_time DESC"]
-        )
-        return _record(page[0]) if page else None
+        with explained(self.uri):
+            page = self.client.search_runs(
+                [self.experiment_id], filter_string, max_results=1, order_by=["attributes.start_time DESC"]
+            )
+        return self._record(page[0]) if page else None
+
+    def put(self, run_id: str, folder: Path, within: str = "") -> None:
+        """Store every file of a folder as artifacts of a run, over those of the same names.
+
+        Args:
+            within: folder below the run's artifacts to put them in.
+
+        Raises:
+            UserError: the store does not take them.
+        """
+        place = self._opened.folder(run_id)
+        with explained(self.uri, OSError):
+            if place is None:
+                self.client.log_artifacts(run_id, str(folder), within or None)
+                return
+            for path in (path for path in folder.rglob("*") if path.is_file()):
+                target = place / within / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)  # with the permissions of a new file, not of a temporary one
 
     def artifact(self, run_id: str, name: str) -> bytes:
         """One artifact's bytes.
 
         Raises:
-            UserError: the run has no such artifact.
+            UserError: the run has no such artifact, or it is lost.
         """
         from mlflow.exceptions import MlflowException
 
+        place = self._opened.folder(run_id)
         try:
+            if place is not None:
+                return (place / name).read_bytes()
             with tempfile.TemporaryDirectory() as folder:
                 return Path(self.client.download_artifacts(run_id, name, folder)).read_bytes()
         except (MlflowException, OSError) as error:
-            raise UserError(f"run {run_id}: no artifact {name!r} ({str(error).splitlines()[0]})") from error
+            why = redact((str(error) or type(error).__name__).splitlines()[0])
+            raise UserError(f"run {run_id}: no artifact {name!r} ({why}). {self._way_out(run_id, name)}") from error
+
+    @contextmanager
+    def artifacts(self, run_id: str) -> Iterator[Path]:
+        """A folder that holds a run's artifacts: the store's own where it is on this disk, else a fetched copy.
+
+        An empty folder where the run has none.
+
+        Raises:
+            UserError: they cannot be fetched.
+        """
+        place = self._opened.folder(run_id)
+        if place is not None and place.is_dir():
+            yield place
+            return
+        with tempfile.TemporaryDirectory() as name:
+            with explained(self.uri, OSError):
+                if place is None and self.client.list_artifacts(run_id):
+                    self.client.download_artifacts(run_id, "", name)
+            yield Path(name)
+
+    def holds(self, run: RunRecord) -> bool:
+        """Whether a run's artifacts are this store's, on this disk."""
+        place = self._opened.folder(run.run_id)
+        return place is not None and run.artifacts == place.as_uri()
+
+    def missing(self, run: RunRecord, *, read: bool = True) -> list[str]:
+        """What is wrong with a run's artifacts: each that is not there as the run recorded it, and how.
+
+        Args:
+            read: whether to compare digests; else only names and sizes are looked at, of what is on this disk.
+        """
+        place = self._opened.folder(run.run_id)
+        if read:
+            with self.artifacts(run.run_id) as folder:
+                return differences(run.files, files_in(folder))
+        if place is None:
+            return []
+        sizes = {name: (place / name).stat().st_size for name in run.files if (place / name).is_file()}
+        return differences(run.files, {name: (size, run.files[name][1]) for name, size in sizes.items()})
+
+    def _way_out(self, run_id: str, name: str) -> str:
+        """Advice where an artifact cannot be read."""
+        run = self.get(run_id)
+        if run is None or name not in run.files:
+            return "The run never had it: run it again with the settings it had and force=true"
+        place = self._opened.artifacts
+        if place is not None and place.is_relative_to(self.home):
+            for home in reversed(self._opened.former):
+                former = home / place.relative_to(self.home) / run_id
+                if home != self.home and os.path.isdir(former):  # noqa: PTH112  # False where the folder is closed
+                    return f"It is where the store was before: copy {former} to {place}"
+        return "It is lost: bring it back from a copy of the store, or run it again with force=true"
 
     def runs(self, filter_string: str = "") -> list[RunRecord]:
         """Every run of the experiment that is not deleted, newest first; `filter_string` as in MLflow's search."""
         found: list[RunRecord] = []
         token = None
-        while token != "":
-            page = self.client.search_runs(
-                [self.experiment_id], filter_string, max_results=1000, order_by=["start_time DESC"], page_token=token
-            )
-            found += [_record(run) for run in page]
-            token = page.token or ""
+        with explained(self.uri):
+            while token != "":
+                page = self.client.search_runs(
+                    [self.experiment_id], filter_string, max_results=1000, order_by=["start_time DESC"],
+                    page_token=token,
+                )  # fmt: skip
+                found += [self._record(run) for run in page]
+                token = page.token or ""
         return found
+
+    def _record(self, run: Any) -> RunRecord:
+        place = self._opened.folder(run.info.run_id)
+        record = _record(run)
+        return record if place is None else replace(record, artifacts=place.as_uri())
+
+
+def files_in(folder: Path) -> Files:
+    """What a folder holds."""
+    found: Files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+        found[path.relative_to(folder).as_posix()] = (path.stat().st_size, digest)
+    return found
+
+
+def recorded_files(tags: Mapping[str, str]) -> Files:
+    """The artifacts that a run's tags record; none where they record nothing.
+
+    Raises:
+        UserError: the tag is damaged.
+    """
+    try:
+        content = json.loads(tags.get(ARTIFACTS, "{}"))
+        return {str(name): (int(size), str(digest)) for name, (size, digest) in content.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"the tag {ARTIFACTS!r} of a run is damaged ({error})") from error
+
+
+def files_tag(files: Files) -> str:
+    """The tag that records a run's artifacts.
+
+    Raises:
+        UserError: they are more than a tag can name.
+    """
+    text = json.dumps(files, ensure_ascii=False, sort_keys=True)
+    if len(text) > _LONGEST_TAG:
+        raise UserError(f"a run with {len(files)} artifacts: more than its tag {ARTIFACTS!r} can name")
+    return text
+
+
+def differences(expected: Files, found: Files) -> list[str]:
+    """Each file that is not as expected, and how; files that nobody expects are no matter."""
+    told = []
+    for name, (size, digest) in expected.items():
+        if name not in found:
+            told.append(f"{name} is missing")
+        elif found[name] != (size, digest):
+            other = found[name][0]
+            told.append(f"{name} has {other} bytes instead of {size}" if other != size else f"{name} has other content")
+    return told
 
 
 def store_uri(settings: TrackingSettings, folder: Path) -> str:
-    """The tracking URI with an absolute path where it is a file."""
+    """The tracking URI with an absolute path, links followed, where it is a file."""
     if settings.uri is None:
-        return f"sqlite:///{folder.resolve() / 'mlflow.db'}"
-    if settings.uri.startswith("sqlite:///"):
-        return f"sqlite:///{Path(settings.uri.removeprefix('sqlite:///')).resolve()}"
+        return uri_of((folder / "mlflow.db").resolve())
+    if is_embedded(settings.uri):
+        return uri_of(Path(settings.uri.removeprefix("sqlite:///")).resolve())
     return settings.uri
 
 
@@ -225,8 +397,8 @@ def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def as_params(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Flat settings as a run's params hold them: as text that can be stored, cut where MLflow cuts it."""
-    return {key: printable(str(value))[:_LONGEST_PARAM] for key, value in settings.items()}
+    """Flat settings as a run's params hold them: as text that can be stored and shown, cut where MLflow cuts it."""
+    return {key: printable(redact(str(value)))[:_LONGEST_PARAM] for key, value in settings.items()}
 
 
 def _record(run: Any) -> RunRecord:

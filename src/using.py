@@ -1,17 +1,21 @@
 """The door for every command that uses a finished run: which run is meant, and its model."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src import configure
 from src.backbone.weights import table_name
-from src.data import folder
-from src.errors import UserError
+from src.data import folder, sources
+from src.data.clip import Dataset
+from src.data.dataset import DatasetSettings
+from src.errors import UserError, printable
+from src.experiment import Paths
+from src.material import Place, list_clips
 from src.recipe import Recipe
 from src.report.naming import transfer_of
 from src.tracking import RunRecord, Store, as_params
@@ -97,18 +101,97 @@ def _best(cfg: DictConfig, runs: Store) -> RunRecord:
     datasets = sorted({run.tags.get("dataset", "?") for run in measured})
     if len(datasets) > 1:
         raise UserError(f"run={BEST}: runs of several datasets fit ({', '.join(datasets)}); say which with dataset=...")
-    best = max(measured, key=lambda run: (run.metrics[VALIDATION], run.started))
+    asked_for: tuple[DatasetSettings | None, Place | None] = (None, None)
+    if cfg.get("dataset") is not None:
+        groups = {key: configure.plain_group(cfg, key) for key in ("dataset", "paths")}
+        asked_for = dataset_and_place({**groups, "workers": cfg.workers})
+    comparable, why = of_one_data(measured, *asked_for)
+    best = max(comparable, key=lambda run: (run.metrics[VALIDATION], run.started))
+    others = len(measured) - len(comparable)
     log.info(
-        "run %s (%s): validation accuracy %.3f, the best of %d", best.run_id, best.name,
-        best.metrics[VALIDATION], len(measured),
+        "run %s (%s): validation accuracy %.3f, the best of %d%s%s", best.run_id, best.name, best.metrics[VALIDATION],
+        len(comparable), f" {why}" if why else "", f"; {others} that saw other clips are left out" if others else "",
     )  # fmt: skip
     return best
+
+
+def of_one_data(
+    runs: Sequence[RunRecord], dataset: DatasetSettings | None, place: Place | None
+) -> tuple[list[RunRecord], str]:
+    """Those of some runs of one dataset that saw the same clips, and in words which clips these are.
+
+    These are the clips at hand, where any run saw them; otherwise the clips of the newest run. A run of a folder that
+    only has the same name as the one asked for does not count: a run is a folder's if it saw the clips that are in it
+    now, or if the folder was at this path when the run was made.
+
+    Args:
+        runs: at least one. dataset: asked for; None: whichever the runs are of. place: of that dataset.
+
+    Raises:
+        UserError: the runs are of other folders than the one asked for, or of several while none was asked for.
+    """
+    digests = {run.tags.get("data_digest") for run in runs}
+    if dataset is None or place is None:
+        if len(folders := _folders(runs)) > 1:
+            raise UserError(
+                f"runs of several folders called {runs[0].tags.get('dataset')} fit ({', '.join(folders)}); say which "
+                "with dataset=folder dataset.root=PATH"
+            )
+        return _of_newest(runs), "on the newest version of its clips" * (len(digests) > 1)
+    there = _present(dataset, place)
+    root = printable((Path(dataset.root) if there is None else there.root).resolve())
+    here = [run for run in runs if run.tags.get("dataset_root") == root]
+    if there is not None and (len(digests) > 1 or len(here) < len(runs)):
+        digest = list_clips(dataset, place).digest()
+        if same := [run for run in runs if run.tags.get("data_digest") == digest]:
+            return same, f"on the clips in {root}"
+    if not here and dataset.source == "recordings":
+        raise UserError(
+            f"{root}: no run saw the clips that are there. The runs that fit are of other folders of the same name "
+            f"({', '.join(_folders(runs))}): give one of those, name a run with run=RUN_ID, or train on this folder"
+        )
+    return _of_newest(here or runs), "on the newest version of its clips" * (len(digests) > 1)
+
+
+def _of_newest(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    newest = max(runs, key=lambda run: run.started)
+    return [run for run in runs if run.tags.get("data_digest") == newest.tags.get("data_digest")]
+
+
+def _folders(runs: Sequence[RunRecord]) -> list[str]:
+    """The user's own folders that runs were made with, the newest first; one that moved with its clips is one."""
+    found: dict[str, str] = {}
+    known: set[str | None] = set()
+    for run in sorted(runs, key=lambda run: -run.started):
+        root, digest = run.tags.get("dataset_root", ""), run.tags.get("data_digest", "")
+        if run.params.get("dataset.source") == "recordings" and digest not in known and root not in found:
+            found[root] = digest
+        known.add(digest)
+    return list(found)
+
+
+def _present(dataset: DatasetSettings, place: Place) -> Dataset | None:
+    """The dataset as it is on this machine; None where it is not there, or cannot be used."""
+    try:
+        return sources.present(dataset, place.data)
+    except UserError as error:
+        log.debug("%s", error)
+        return None
+
+
+def dataset_and_place(settings: Mapping[str, Any]) -> tuple[DatasetSettings, Place]:
+    """The dataset that a configuration names, and where it is on this machine."""
+    dataset = configure.build("dataset", settings["dataset"], DatasetSettings)
+    paths = configure.build("paths", settings["paths"], Paths)
+    workers = configure.workers(settings["workers"])
+    return dataset, Place(Path(paths.data), Path(paths.cache), workers, lambda _: None)
 
 
 def _typed(cfg: DictConfig) -> list[str]:
     """The words of the command line."""
     hydra = HydraConfig.get() if HydraConfig.initialized() else cfg.get("hydra")
-    return [] if hydra is None else [str(word).lstrip("+~") for word in hydra.overrides.task]
+    words = [] if hydra is None else cast(list[str], OmegaConf.to_container(hydra.overrides.task, resolve=False))
+    return [word.lstrip("+~") for word in words]
 
 
 def _asked(cfg: DictConfig) -> dict[str, str]:

@@ -347,6 +347,23 @@ def ordinary_user() -> Callable[[Path], AbstractContextManager[None]]:
     return dropped
 
 
+@pytest.fixture
+def bound(tmp_path: Path) -> Iterator[Callable[[Path, str], Path]]:
+    """`bound(folder, name)`: the same folder at another path, which is no link."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, name: str) -> Path:
+        place = tmp_path / name
+        place.mkdir()
+        _mount("--bind", str(folder), str(place))
+        mounted.append(place)
+        return place
+
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 def _mount(*words: str) -> None:
     done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -51,6 +51,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         lambda: all(map(shutil.which, AUDIO_PROGRAMS)),
         "encoders (Debian: apt-get install ffmpeg lame sox libsox-fmt-all opus-tools vorbis-tools flac)",
     ),
+    "bound": (_can_mount, "root, to mount a folder at two places (in a container: CAP_SYS_ADMIN)"),
     "postgres": (_has_postgresql, "PostgreSQL (Debian: apt-get install postgresql)"),
     "clock_library": (lambda: faketime() is not None, "libfaketime (Debian: apt-get install faketime)"),
     "ray_python": (RAY.exists, "the environment for Ray that docs/sweeps.md tells how to make"),

@@ -17,6 +17,7 @@ FILES = sorted(SRC.rglob("*.py"))
 # Each room may import those above it, in the order of the flow; the longest name that fits a module counts.
 ORDER = (
     "errors",
+    "redaction",
     "provenance",
     "data",
     "preprocess",
@@ -42,6 +43,7 @@ ORDER = (
     "report.table",
     "report.confusion",
     "report.naming",
+    "report.predictions",
     "report.sweep",
     "results",
     "ledger",
@@ -80,6 +82,7 @@ ENTRY_POINTS = (
     "prefetch",
     "sweep",
     "server",
+    "ui",
     "predict",
     "explain",
     "gallery",

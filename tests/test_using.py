@@ -1,9 +1,12 @@
 """Which finished run is meant, by its name or as the best of some, and its model on this machine."""
 
+from dataclasses import replace
+
 import pytest
 
 from src import configure, using
 from src.errors import UserError
+from src.material import Place, digest_at_hand
 from src.tracking import RunRecord, Store
 
 
@@ -66,6 +69,58 @@ def test_choices_leave_runs_out(runs, asked, words, number):
         record(7, 0.1, seed="7"), record(8, 0.1, origin="rendered"), record(9, 0.1, split="kfold"), record(12, 0.9),
     )  # fmt: skip
     assert using.find_run(asked("run=best", "dataset=composer", *words)).started == number
+
+
+def test_only_runs_that_saw_the_same_clips_are_compared(runs, asked, caplog):
+    caplog.set_level("INFO")
+    runs(
+        record(1, 0.95, data_digest="old"), record(2, 0.7, data_digest="new"), record(3, 0.8, data_digest="new"),
+        record(4, 0.6, data_digest="new"),
+    )  # fmt: skip
+    for words in (["run=best"], ["run=best", "dataset=composer"]):
+        assert using.find_run(asked(*words)).started == 3
+        assert "the best of 3 on the newest version of its clips; 1 that saw other clips are left out" in caplog.text
+        caplog.clear()
+
+
+def folder_run(number, validation, root, digest):
+    one = record(number, validation, dataset="birds", dataset_root=str(root), data_digest=digest)
+    return replace(one, params={**one.params, "dataset.source": "recordings"})
+
+
+def test_a_folder_is_known_by_its_place_or_its_clips(
+    runs, asked, tmp_path, write_clips, dataset_settings, bench, caplog
+):
+    caplog.set_level("INFO")
+    here, there, gone = (tmp_path / place / "birds" for place in ("here", "there", "gone"))
+    digests = {}
+    for number, root in enumerate((here, there)):
+        write_clips(root, ["a", "b"], 2 + number)
+        where = Place(bench.folder / "data", bench.folder / "cache", 1, lambda _: None)
+        digests[root] = digest_at_hand(dataset_settings(root), where)
+
+    def best(root):
+        return using.find_run(asked("run=best", "dataset=folder", f"dataset.root='{root}'")).started
+
+    runs(folder_run(1, 0.6, here, digests[here]), folder_run(2, 0.9, there, digests[there]))
+    assert best(here) == 1, "the other folder's run is better, newer, and not asked for"
+    assert best(there) == 2
+    with pytest.raises(UserError, match=rf"{gone}: no run saw.*{there}, {here}"):
+        best(gone)
+    with pytest.raises(UserError, match=rf"several folders called birds fit \({there}, {here}\)"):
+        using.find_run(asked("run=best"))
+
+    runs(folder_run(1, 0.9, here, "before"), folder_run(2, 0.6, here, digests[here]), folder_run(3, 0.8, here, "later"))
+    assert best(here) == 2, "the clips that are there now"
+    assert f"the best of 1 on the clips in {here}; 2 that saw other clips are left out" in caplog.text
+    runs(folder_run(1, 0.9, here, "before"), folder_run(2, 0.6, here, "later"))
+    assert best(here) == 2, "none saw the clips that are there now: the newest version"
+    runs(folder_run(1, 0.9, "/once/birds", digests[here]), folder_run(2, 0.95, there, digests[there]))
+    assert best(here) == 1, "it was moved"
+    runs(folder_run(1, 0.9, gone, "a"), folder_run(2, 0.8, gone, "b"))
+    assert best(gone) == 2
+    runs(folder_run(1, 0.9, gone, "a"), folder_run(2, 0.8, here, "a"))
+    assert using.find_run(asked("run=best")).started == 1, "one folder that moved"
 
 
 def test_nobody_fits(runs, asked):

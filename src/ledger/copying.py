@@ -1,15 +1,15 @@
 """A run as plain values: read from one store, written to another, the same however often."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
+from src.database import local_path
+from src.errors import UserError
 from src.ledger.owner import Owner
-from src.tracking import RunRecord, Store
+from src.tracking import RunRecord, Store, differences, files_in
 
 T = TypeVar("T")
 
@@ -59,7 +59,11 @@ class Copy:
         from pydantic import TypeAdapter
 
         found: Copy = TypeAdapter(cls).validate_python(content)
-        return replace(found, tags={key: value for key, value in found.tags.items() if not key.startswith(_STAYS)})
+        return found.without_owner()
+
+    def without_owner(self) -> "Copy":
+        """Without tags that say whose it was."""
+        return replace(self, tags={key: value for key, value in self.tags.items() if not key.startswith(_STAYS)})
 
     def as_json(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -76,12 +80,17 @@ class Copy:
 
         Args:
             artifacts: folder of the files to store.
+
+        Raises:
+            UserError: the store does not take it, or does not hold it whole afterwards.
         """
         from mlflow.entities import Metric, Param, RunTag
 
         client = store.client
-        if artifacts.is_dir():
-            client.log_artifacts(run_id, str(artifacts))
+        store.put(run_id, artifacts)
+        with store.artifacts(run_id) as there:
+            if wrong := differences(files_in(artifacts), files_in(there)):
+                raise UserError(f"run {self.name!r}: {store.shown} did not keep its artifacts ({'; '.join(wrong)})")
         for params in _chunks([Param(key, value) for key, value in self.params.items()]):
             client.log_batch(run_id, params=params)
         for metrics in _chunks([Metric(key, float(value), time, step) for key, value, time, step in self.metrics]):
@@ -97,22 +106,23 @@ class Copy:
 
 @contextmanager
 def artifacts(store: Store, run: RunRecord) -> Iterator[Path]:
-    """A folder that holds the run's artifacts: the store's own where it is on this disk, otherwise a fetched copy."""
-    here = local_folder(run)
-    if here is not None:
-        here.mkdir(parents=True, exist_ok=True)
-        yield here
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        if store.client.list_artifacts(run.run_id):
-            store.client.download_artifacts(run.run_id, "", folder)
-        yield Path(folder)
+    """A folder that holds the run's artifacts, each as the run recorded it.
+
+    Raises:
+        UserError: one is missing or is not what was recorded.
+    """
+    with store.artifacts(run.run_id) as folder:
+        if wrong := differences(run.files, files_in(folder)):
+            raise UserError(
+                f"run {run.run_id}: its artifacts in {store.shown} are not whole ({'; '.join(wrong)}). Bring them back "
+                "from a copy of the store, or run it again with force=true"
+            )
+        yield folder
 
 
 def local_folder(run: RunRecord) -> Path | None:
     """Where the run's artifacts lie on this disk; None: a server has them."""
-    parts = urlsplit(run.artifacts)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    return local_path(run.artifacts)
 
 
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from src.errors import UserError
 from src.ledger.book import Book, Entry, look_up
-from src.ledger.copying import Copy
+from src.ledger.copying import Copy, local_folder
 from src.ledger.heartbeat import PATIENCE, Heartbeat
 from src.ledger.owner import Owner
 from src.ledger.server import Claim, Server
 from src.ledger.watch import Watch
-from src.tracking import Run, RunRecord, Store, TrackingSettings
+from src.tracking import Run, RunRecord, Store, TrackingSettings, differences, files_in, recorded_files
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Ledger:
             patience: seconds without a sign of life after which a process on another machine counts as dead.
         """
         self.store = store
-        self.book = Book(store.home, store.uri, store.experiment)
+        self.book = Book(store.home, store.shown, store.experiment)
         self.server = None if store.remote is None else Server(store.remote, store.home, patience)
         self._watch = Watch(patience)
 
@@ -92,6 +92,11 @@ class Ledger:
         """
         known = None if force else self.finished(identity)
         if known is not None:
+            if lost := self.store.missing(known, read=False) if self.store.holds(known) else []:
+                log.warning(
+                    "run %s is known, but its artifacts in %s are not whole (%s): bring them back from a copy of the "
+                    "store, or run it again with force=true", known.run_id, local_folder(known), "; ".join(lost),
+                )  # fmt: skip
             self._hand_over(known)
             yield Job(self, identity, force, known)
             return
@@ -164,8 +169,11 @@ class Ledger:
         if not entry.lost or entry.content is None or entry.artifacts is None or not entry.artifacts.is_dir():
             return None
         copy = Copy.from_json(entry.content)
+        if lost := differences(recorded_files(copy.tags), files_in(entry.artifacts)):
+            log.warning("run %s cannot be restored from the ledger (%s)", entry.run_id, "; ".join(lost))
+            return None
         copy = replace(copy, tags={**copy.tags, "restored": entry.run_id})
-        log.warning("run %s was not in %s; restored from the ledger beside it", entry.run_id, self.store.uri)
+        log.warning("run %s was not in %s; restored from the ledger beside it", entry.run_id, self.store.shown)
         return self.write(identity, copy, entry.artifacts)
 
     def _hand_over(self, known: RunRecord) -> None:

@@ -92,7 +92,7 @@ class Postgres:
             return
         shutil.chown(folder, _INSTEAD_OF_ROOT)
         folder.chmod(0o700)
-        seen = ["runuser", "-u", _INSTEAD_OF_ROOT, "--", "test", "-w", str(folder)]
+        seen = [*_instead_of_root(), "test", "-w", str(folder)]
         if subprocess.run(seen, check=False).returncode != 0:
             raise UserError(
                 f"{folder}: PostgreSQL does not run as root, and its user {_INSTEAD_OF_ROOT!r} cannot reach this "
@@ -106,7 +106,7 @@ class Postgres:
             UserError: it failed.
         """
         program = str(self._binaries / command) if (self._binaries / command).exists() else command
-        user = ["runuser", "-u", _INSTEAD_OF_ROOT, "--"] if os.geteuid() == 0 else []
+        user = _instead_of_root() if os.geteuid() == 0 else []
         # pg_ctl leaves its output open to the server that it starts: a pipe would never end
         with tempfile.TemporaryFile("w+") as said:
             done = subprocess.run([*user, program, *words], stdout=said, stderr=said, check=False, cwd="/")
@@ -115,6 +115,19 @@ class Postgres:
         if done.returncode != 0:
             raise UserError(f"PostgreSQL: {command} failed in {self._folder}: {text.strip()[-500:]}")
         return text
+
+
+def _instead_of_root() -> list[str]:
+    """Words that begin a command as the user that PostgreSQL runs as.
+
+    Raises:
+        UserError: the program that does so is not there.
+    """
+    # a root without a login shell often lacks /usr/sbin in PATH
+    runuser = shutil.which("runuser", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if runuser is None:
+        raise UserError("PostgreSQL does not run as root, and runuser (Debian: util-linux) is not there; run as a user")
+    return [runuser, "-u", _INSTEAD_OF_ROOT, "--"]
 
 
 def found(binaries: Path | None) -> Path:

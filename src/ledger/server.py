@@ -9,18 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from src.database import probe
 from src.errors import UserError
 from src.ledger.book import Book, look_up
 from src.ledger.claims import Claims
 from src.ledger.copying import Copy, artifacts
 from src.ledger.heartbeat import Heartbeat
 from src.ledger.watch import Watch
+from src.redaction import redact
 from src.tracking import RunRecord, Store, TrackingSettings
 
 log = logging.getLogger(__name__)
 
 _PAUSE = 2.0
-_PROBE = 5.0
 
 
 class ServerAway(Exception):
@@ -52,8 +53,10 @@ class Server:
         """
         self._settings, self._folder = settings, folder
         self._watch = Watch(patience)
-        self._book = Book(folder, str(settings.uri), settings.experiment)
-        self._mark = f"delivered.{hashlib.sha256(str(settings.uri).encode()).hexdigest()[:8]}"
+        # known by its address without the password, which may change and must not be guessed from a digest
+        self.shown = redact(str(settings.uri))
+        self._book = Book(folder, self.shown, settings.experiment)
+        self._mark = f"delivered.{hashlib.sha256(self.shown.encode()).hexdigest()[:8]}"
 
     def store(self) -> Store:
         """Its experiment.
@@ -100,36 +103,63 @@ class Server:
         return self._mark not in run.tags and run.status == "FINISHED" and "identity" in run.tags
 
     def deliver(self, local: Store, run_id: str, claim: Claim | None = None) -> bool:
-        """Bring a finished run there, once however often it is tried; returns whether it is there.
+        """Bring a finished run there, once however often it is tried; returns whether it is there, whole.
 
         Args:
             local: store that holds the run. claim: what holds its identity there.
         """
-        run = local.get(run_id)
-        if run is None:
-            return True
-        copy = Copy.of(local, run_id)
         try:
-            with self._reached() as store:
-                there = self._bring(store, local, run, copy, claim or Claim())
-            local.client.set_tag(run_id, self._mark, there)
+            self._deliver(local, run_id, claim or Claim())
         except ServerAway as error:
-            log.warning(
-                "%s; runs stay here until it is back, then: python -m src.sweep action=sync tracking.uri=%s",
-                error, self._settings.uri,
-            )  # fmt: skip
+            self._warn(error)
+            return False
+        except UserError as error:
+            log.warning("not delivered to %s: %s", self.shown, error)
             return False
         return True
 
     def sync(self, local: Store) -> tuple[int, int]:
-        """Deliver every finished run that is not there yet; how many were, and how many are left."""
+        """Deliver every finished run that is not there yet; how many were, and how many are left.
+
+        A run whose artifacts are lost is named and left; the others are delivered.
+        """
         waiting = [run for run in local.runs("attributes.status = 'FINISHED'") if self.lacks(run)]
         delivered = 0
         for run in reversed(waiting):
-            if not self.deliver(local, run.run_id):
+            try:
+                self._deliver(local, run.run_id, Claim())
+                delivered += 1
+            except ServerAway as error:
+                self._warn(error)
                 break
-            delivered += 1
+            except UserError as error:
+                log.error("not delivered: %s", error)
         return delivered, len(waiting) - delivered
+
+    def _warn(self, error: ServerAway) -> None:
+        log.warning(
+            "%s; runs stay here until it is back, then: python -m src.sweep action=sync tracking.uri=%s",
+            error, self.shown,
+        )  # fmt: skip
+
+    def _deliver(self, local: Store, run_id: str, claim: Claim) -> None:
+        """Bring a run there and see that it is there whole.
+
+        Raises:
+            ServerAway: the server cannot be used. UserError: artifacts of the run are lost, here or there.
+        """
+        run = local.get(run_id)
+        if run is None:
+            return
+        copy = Copy.of(local, run_id)
+        with artifacts(local, run) as folder, self._reached() as store:
+            there, wrong = self._bring(store, folder, run, copy, claim)
+        if wrong:
+            raise UserError(
+                f"run {run_id}: its counterpart {there} in {self.shown} is not whole ({'; '.join(wrong)}). Delete that "
+                "run there, then deliver again"
+            )
+        local.client.set_tag(run_id, self._mark, there)
 
     @contextmanager
     def _reached(self) -> Iterator[Store]:
@@ -138,10 +168,10 @@ class Server:
         from requests import RequestException
 
         try:
-            _probe(str(self._settings.uri))
+            probe(str(self._settings.uri))
             yield self.store()
         except (UserError, MlflowException, RequestException) as error:
-            told = (str(error).strip() or type(error).__name__).splitlines()[0]
+            told = redact((str(error).strip() or type(error).__name__).splitlines()[0])
             raise ServerAway(f"the tracking server cannot be used ({told})") from error
 
     def _taken(self, identity: str, force: bool) -> Claim:
@@ -164,30 +194,30 @@ class Server:
             log.warning("%s; this job is run without asking whether another machine does", error)
             return Claim()
 
-    def _bring(self, store: Store, local: Store, run: RunRecord, copy: Copy, claim: Claim) -> str:
+    def _bring(self, store: Store, folder: Path, run: RunRecord, copy: Copy, claim: Claim) -> tuple[str, list[str]]:
+        """The run there, and what is wrong with its artifacts."""
         claims, identity = Claims(store, self._watch), copy.tags["identity"]
         mine = claim.run_id if claim.run_id and _is_running(store, claim.run_id) else claims.take(identity)
         if mine is None:
             raise ServerAway("another process computes the same job just now")
-        there = self._counterpart(store, run)
+        there, wrong = self._counterpart(store, run), []
         if there is None:
-            with artifacts(local, run) as folder:
-                replace(copy, tags={**copy.tags, "source_run": run.run_id}).fill(store, mine, folder)
+            replace(copy, tags={**copy.tags, "source_run": run.run_id}).fill(store, mine, folder)
             if not _is_running(store, mine):
                 raise ServerAway("another process took this job for dead")
             copy.finish(store, mine)
-            there = mine
+            found = mine
         else:
             claims.withdraw(mine)
+            found, wrong = there.run_id, store.missing(there)
         claim.run_id = None
-        return there
+        return found, wrong
 
-    def _counterpart(self, store: Store, run: RunRecord) -> str | None:
+    def _counterpart(self, store: Store, run: RunRecord) -> RunRecord | None:
         """The finished run there that this one would double: its own copy, or another machine's of the same job."""
         found = store.runs(f"tags.identity = '{run.tags['identity']}' AND attributes.status = 'FINISHED'")
-        copies = [other.run_id for other in found if other.tags.get("source_run") == run.run_id]
-        forced = run.tags.get("forced") == "true"
-        others = [] if forced else [other.run_id for other in found]
+        copies = [other for other in found if other.tags.get("source_run") == run.run_id]
+        others = [] if run.tags.get("forced") == "true" else found
         return next(iter(copies + others), None)
 
     def _close(self, claim: Claim, status: str | None, reason: str) -> None:
@@ -207,18 +237,3 @@ class Server:
 def _is_running(store: Store, run_id: str) -> bool:
     run = store.get(run_id)
     return run is not None and run.status == "RUNNING" and not run.deleted
-
-
-def _probe(uri: str) -> None:
-    """Ask whether anybody is there, so that a server that is away costs no minute of retries.
-
-    Raises:
-        requests.RequestException: nobody is.
-    """
-    import requests
-
-    if uri.startswith("http"):
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=_PROBE)
-        # a proxy in front of a server that is away
-        if answer.status_code >= 500:
-            answer.raise_for_status()

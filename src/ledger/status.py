@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from src.contents import Contents
-from src.data import sources
 from src.errors import UserError
 from src.ledger.ledger import Ledger
 from src.ledger.owner import Owner
-from src.material import Place, list_clips
+from src.material import Place, contents_at_hand
 from src.report.table import text_table
 from src.tracking import RunRecord
 
@@ -69,8 +68,7 @@ class Survey:
         key = json.dumps({**job.settings["dataset"], "data": job.paths.data}, sort_keys=True)
         if key not in self._contents:
             place = Place(Path(job.paths.data), Path(job.paths.cache), job.workers, lambda _: None)
-            there = sources.present(job.dataset, place.data) is not None
-            self._contents[key] = list_clips(job.dataset, place) if there else None
+            self._contents[key] = contents_at_hand(job.dataset, place)
         return self._contents[key]
 
 

@@ -3,12 +3,12 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 
 import numpy as np
 
 from src.mistakes.judged import Judged
 from src.mistakes.media import Shown
+from src.redaction import escape_html as escape
 
 _CLASSES_SHOWN = 4
 

@@ -4,13 +4,13 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from src.mistakes.cards import Cards
 from src.mistakes.judged import Judged
+from src.redaction import escape_html as escape
 
 _HERE = Path(__file__).resolve().parent
 _REPORT_STYLE = _HERE.parent / "report" / "page.css"

@@ -1,9 +1,10 @@
 """Tables and figures from tracked runs: `python -m src.report name=table2`."""
 
 import sys
+from typing import cast
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src import entry, sweeping
 
@@ -30,7 +31,9 @@ def _report(cfg: DictConfig) -> None:
     from src.report.studio import Studio
     from src.tracking import Store
 
-    typed = Typed.of([*HydraConfig.get().overrides.task, *_swept])
+    # as typed: a reference to the environment may stand for a password, and reports print commands
+    words = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
+    typed = Typed.of([*words, *_swept])
     show = progress_bar if cfg.progress else lambda _: None
     request = Request(
         name=str(cfg.name),
@@ -47,6 +50,7 @@ def _report(cfg: DictConfig) -> None:
 def _take_sweeps() -> None:
     from src.report.asked import is_sweep
 
+    entry.hide_password()
     _swept.extend(word for word in sys.argv[1:] if is_sweep(word))
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in _swept]
 

@@ -58,7 +58,7 @@ def pairs_of(rows: Sequence[Row]) -> tuple[list[Pair], tuple[str, ...]]:
         key = different[0]
         if key.split(".")[0] == _OTHER_CLIPS:
             splits += 1
-        elif first.cell.wanted.base != second.cell.wanted.base:
+        elif first.cell.wanted.base != second.cell.wanted.base or key == "dataset.root":
             datasets += 1
         else:
             pairs.append(_pair(first, second, key))

@@ -2,6 +2,7 @@
 
 import textwrap
 
+from src.redaction import printable_lines
 from src.report.document import Report, Table
 from src.report.markup import source_text
 from src.report.naming import one_line
@@ -37,7 +38,7 @@ def latex(report: Report) -> str:
 
 def escape(words: str) -> str:
     """Text that LaTeX shows as it is."""
-    return "".join(_SPECIAL.get(character, character) for character in words)
+    return "".join(_SPECIAL.get(character, character) for character in printable_lines(words))
 
 
 def _table(table: Table) -> str:

@@ -1,15 +1,20 @@
 """Runs read back from the store, and which of them count for which cell."""
 
+import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from src.errors import UserError
 from src.report.cell import Cell, tested
 from src.report.predictions import PREDICTIONS, Predictions, read_predictions
 from src.report.wanted import Wanted
 from src.tracking import RunRecord, Store
+from src.using import dataset_and_place, of_one_data
+
+log = logging.getLogger(__name__)
 
 _NEEDED = (
     "identity",
@@ -28,8 +33,9 @@ _NEEDED = (
 class Library:
     """Every run of the store, sorted into the cells of a report.
 
-    FINISHED runs alone count. Of several of one seed the newest does. All cells of a dataset show the same data, that
-    of its newest finished run; all whose network `backbone=auto` chose show the same one, which most of them have.
+    FINISHED runs alone count. Of several of one seed the newest does. All cells of a dataset show the same clips, those
+    at hand where any run saw them, else those of its newest finished run; two folders of the same name are two
+    datasets. All whose network `backbone=auto` chose show the same one, which most of them have.
     """
 
     def __init__(self, store: Store) -> None:
@@ -44,9 +50,9 @@ class Library:
     def cells(self, wanted: Sequence[Wanted]) -> list[Cell]:
         """What the store has for each, in order."""
         accepted = {id(one): [run for run in self._runs[one.title] if one.accepts(run)] for one in wanted}
-        data = _newest_data(wanted, accepted)
+        data = _chosen_data(wanted, accepted)
         network = _commonest_network(wanted, accepted, data)
-        return [self._cell(one, accepted[id(one)], data.get(one.title), network) for one in wanted]
+        return [self._cell(one, accepted[id(one)], data.get(one.data), network) for one in wanted]
 
     def _cell(self, wanted: Wanted, runs: Sequence[RunRecord], data: str | None, network: "_Network") -> Cell:
         same = [run for run in runs if data in (None, run.tags["data_digest"])]
@@ -84,13 +90,22 @@ class Library:
 _Network = tuple[str, str] | None
 
 
-def _newest_data(wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]]) -> dict[str, str]:
-    newest: dict[str, RunRecord] = {}
+def _chosen_data(wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]]) -> dict[str, str]:
+    """Digest of the clips that the cells of each dataset show; empty where its runs are of other folders."""
+    runs: dict[str, list[RunRecord]] = defaultdict(list)
+    settings: dict[str, Mapping[str, Any]] = {}
     for one in wanted:
-        for run in accepted[id(one)]:
-            if run.status == "FINISHED" and (one.title not in newest or run.started > newest[one.title].started):
-                newest[one.title] = run
-    return {title: run.tags["data_digest"] for title, run in newest.items()}
+        runs[one.data] += [run for run in accepted[id(one)] if run.status == "FINISHED"]
+        settings[one.data] = one.settings
+    found = {}
+    for data in (data for data in runs if runs[data]):
+        try:
+            chosen, _ = of_one_data(runs[data], *dataset_and_place(settings[data]))
+            found[data] = chosen[0].tags["data_digest"]
+        except UserError as error:
+            log.warning("%s", error)
+            found[data] = ""
+    return found
 
 
 def _commonest_network(
@@ -104,7 +119,7 @@ def _commonest_network(
             continue
         pairs = set()
         for run in accepted[id(one)]:
-            if run.status == "FINISHED" and run.tags["data_digest"] == data[one.title]:
+            if run.status == "FINISHED" and run.tags["data_digest"] == data[one.data]:
                 network = (run.tags["backbone"], run.tags["weights"])
                 pairs.add((*network, run.tags["seed"]))
                 newest[network] = max(newest.get(network, 0.0), run.started)

@@ -3,6 +3,7 @@
 import csv
 import io
 
+from src.redaction import printable_lines
 from src.report.document import Report, Source, Table
 from src.report.table import text_table
 
@@ -58,7 +59,7 @@ def source_text(source: Source) -> str:
 
 def escape_markdown(words: str) -> str:
     """Text that Markdown shows as it is, also in a table."""
-    return words.translate(_MARKDOWN)
+    return printable_lines(words.translate(_MARKDOWN))
 
 
 def _ends(report: Report) -> list[tuple[str, tuple[str, ...]]]:

@@ -3,9 +3,9 @@
 import base64
 import re
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
+from src.redaction import escape_html as escape
 from src.report.document import Picture, Report, Source, Table
 
 _STYLE = Path(__file__).resolve().parent / "page.css"

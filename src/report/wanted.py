@@ -1,5 +1,6 @@
 """A cell that a report needs: what its runs must have been made with, and the command that makes them."""
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from src.tracking import RunRecord, as_params, flat
 _TRAIN = "python -m src.train -m"
 _STAND_IN = ("dataset.clips_per_class", "dataset.render_seed")
 _AUTO = "src.backbone.auto.Auto"
+_CHOOSES_CLIPS = (
+    "name", "base", "root", "classes", "keep", "source", "group_pattern", "clips_per_class", "render_seed",
+)  # fmt: skip
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {
     "inception_v3": ("inception_v3.tf_in1k", "protocol", "299"),
@@ -60,6 +64,13 @@ class Wanted:
         if "dataset" not in dict(self.axes) and self.title not in told:
             told.append(self.title)
         return " ".join((*told, *(f"{key}={value}" for key, value in self.axes)))
+
+    @cached_property
+    def data(self) -> str:
+        """What tells its dataset from others of the same name: the settings that choose the clips."""
+        settings = dict(self.settings["dataset"])
+        chosen = {key: settings.get(key) for key in _CHOOSES_CLIPS}
+        return json.dumps({**chosen, "root": str(Path(str(settings["root"])).resolve())}, sort_keys=True)
 
     @cached_property
     def params(self) -> dict[str, str]:

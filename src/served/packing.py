@@ -60,7 +60,7 @@ def keep(packed: Path, model: TrainedModel, store: Store) -> str:
         UserError: the store does not take it.
     """
     with explained(store.uri, OSError):
-        store.client.log_artifacts(model.run.run_id, str(packed), PLACE)
+        store.put(model.run.run_id, packed, PLACE)
     return f"{model.run.artifacts.rstrip('/')}/{PLACE}"
 
 

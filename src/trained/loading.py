@@ -70,19 +70,7 @@ def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> T
     """
     if run.status != "FINISHED":
         raise UserError(f"run {run.run_id}: it is {run.status}; only a finished run has a model")
-
-    def read(name: str) -> bytes:
-        try:
-            return store.artifact(run.run_id, name)
-        except UserError as error:
-            if name != CARD:
-                raise
-            raise UserError(
-                f"run {run.run_id}: it holds no {CARD}, as runs made by older code do not ({error}). Run it again with "
-                "the settings it had and force=true"
-            ) from error
-
-    return assemble(run, Parts.read(read), build, exact=exact)
+    return assemble(run, Parts.read(lambda name: store.artifact(run.run_id, name)), build, exact=exact)
 
 
 def assemble(run: RunRecord, parts: Parts, build: Build, *, exact: bool = True) -> TrainedModel:

@@ -53,7 +53,7 @@ def test_everything_comes_along_but_who_computed_it(stores: tuple[Store, Store],
         copy.finish(there, run_id)
     again = Copy.of(there, run_id)
     assert again == copy
-    assert set(copy.tags) == {"identity", "dataset"}
+    assert set(copy.tags) == {"identity", "dataset", "artifacts"}
     assert copy.params == PARAMS
     assert [(name, float(value), step) for name, value, _, step in copy.metrics if name == "train/loss"] == POINTS
     assert there.artifact(run_id, "inner/clips.csv") == b"\x00\xff"

@@ -137,6 +137,63 @@ def test_a_relaunch_delivers_what_is_known_here(
     assert len(there(server, name, tmp_path).runs()) == 1
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_lost_artifacts_are_named_and_other_runs_delivered(
+    machine: Any, nobody: str, server: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    ledger = machine("one", nobody)
+    for identity in (IDENTITY, "f" * 32):
+        assert compute(ledger, identity=identity)
+    lost = ledger.finished("f" * 32)
+    [file] = (tmp_path / "one").rglob(f"{lost.run_id}/artifacts/predictions.csv")
+    content = file.read_bytes()
+    if damage == "gone":
+        shutil.rmtree(file.parent.parent)
+    else:
+        file.write_bytes(content[:-1])
+    assert synced(machine("one", server)) == (1, 1)
+    assert lost.run_id in caplog.text
+    assert "predictions.csv" in caplog.text
+    assert [run.tags["identity"] for run in there(server, name, tmp_path).runs()] == [IDENTITY]
+    # brought back, it is delivered
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    assert synced(machine("one", server)) == (1, 0)
+    [arrived] = there(server, name, tmp_path).runs("tags.identity = '" + "f" * 32 + "'")
+    assert there(server, name, tmp_path).missing(arrived) == []
+
+
+def test_a_run_that_a_server_lost_is_not_taken_for_delivered(
+    machine: Any, server: str, serve: Any, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert compute(machine("one", server))
+    [arrived] = there(server, name, tmp_path).runs()
+    there(server, name, tmp_path).client.set_tag(
+        arrived.run_id, "artifacts", '{"predictions.csv": [8, "00000000000000000000000000000000"]}'
+    )
+    store = machine("one", server).store
+    [mine] = store.runs()
+    for key in mine.tags:
+        if key.startswith("delivered."):
+            store.client.delete_tag(mine.run_id, key)
+    assert synced(machine("one", server)) == (0, 1)
+    assert "predictions.csv has other content" in caplog.text
+
+
+def test_a_password_is_in_nothing_that_a_delivery_writes(
+    machine: Any, server: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uri = server.replace("http://", "http://user:hunter2%21@")
+    assert compute(machine("one", uri))
+    assert len(there(server, name, tmp_path).runs()) == 1
+    gone = machine("two", "http://user:hunter2%21@127.0.0.1:9")
+    assert compute(gone, identity="e" * 32)
+    assert "user:***@127.0.0.1:9" in caplog.text
+    assert "hunter2" not in caplog.text
+    for path in (path for path in tmp_path.rglob("*") if path.is_file()):
+        assert b"hunter2" not in path.read_bytes(), path
+
+
 def test_a_failed_job_is_failed_there_too(machine: Any, server: str, name: str, tmp_path: Path) -> None:
     ledger = machine("one", server)
     with pytest.raises(ZeroDivisionError), ledger.job(IDENTITY, force=False):
@@ -246,6 +303,13 @@ def test_eight_processes_log_25_runs_each_through_the_server(kennel: Any, server
     _log_at_once(kennel, tmp_path, server, 25)
 
 
-@pytest.mark.slow
-def test_eight_processes_log_25_runs_each_to_postgresql(kennel: Any, postgres: Any, tmp_path: Path) -> None:
-    _log_at_once(kennel, tmp_path, postgres.uri, 25)
+def test_postgresql_is_begun_where_path_lacks_sbin(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from src.ledger.postgres import Postgres
+
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    folder = Path(tempfile.mkdtemp(prefix="earsight-"))
+    try:
+        with Postgres(folder, None) as other:
+            assert other.uri != postgres.uri
+    finally:
+        shutil.rmtree(folder)

@@ -37,6 +37,24 @@ def test_datasets_that_share_clips_are_compared_and_others_not(shelf):
     assert any("Datasets are not compared with each other" in note for note in report.notes)
 
 
+def test_folders_of_the_same_name_are_two_datasets(shelf, tmp_path):
+    roots = [tmp_path / place / "birds" for place in ("here", "there")]
+    words = ["dataset=folder", f"dataset.root={roots[0]},{roots[1]}", "seed=0,1"]
+    cells = wanted("", Typed.of(words))
+    for one, root, count in zip(cells, roots, (30, 20), strict=True):
+        for seed in one.seeds:
+            tags = {"dataset_root": str(root)}
+            shelf.add(one, seed, np.arange(40) < count, data=f"of {root.parent.name}", origin="recorded", tags=tags)
+    report = compare(shelf.desk(cells))
+    assert [row.cell.accuracies for row in map(shelf.desk(cells).row, shelf.desk(cells).cells)] == [
+        [0.75] * 2,
+        [0.5] * 2,
+    ]
+    assert len(report.tables[0].rows) == 2
+    assert len(report.tables) == 1, "they share no clips, though these have the same names"
+    assert any("Datasets are not compared with each other" in note for note in report.notes)
+
+
 def test_splits_are_not_compared(shelf):
     report = _filled(shelf, ["dataset=composer", "split=hash,stratified", "seed=0"], (30, 31))
     assert len(report.tables) == 1

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.material import Place, digest_at_hand
 from tests.report.conftest import NETWORK
 
 RIGHT = np.ones(10, dtype=bool)
@@ -68,6 +69,53 @@ def test_all_cells_of_a_dataset_show_the_newest_data(shelf, pair):
     assert plain.runs == () and plain.left_out == 2
     assert normal.seeds == (0,) and normal.left_out == 2
     assert normal.origin == "recorded"
+
+
+@pytest.fixture
+def folders(tmp_path, write_clips, dataset_settings):
+    """Two folders called `birds`, and the digest of the clips that are in each now."""
+    found = {}
+    for number, place in enumerate(("here", "there")):
+        root = tmp_path / place / "birds"
+        write_clips(root, ["a", "b"], 2 + number)
+        where = Place(tmp_path / "data", tmp_path / "cache", 1, lambda _: None)
+        found[root] = digest_at_hand(dataset_settings(root), where)
+    return found
+
+
+def birds(cells, tmp_path, root):
+    words = [f"paths.data={tmp_path}/data", f"paths.cache={tmp_path}/cache", "seed=0,1"]
+    (cell,) = cells("", "dataset=folder", f"dataset.root={root}", *words)
+    return cell
+
+
+def test_runs_of_another_folder_of_the_same_name_do_not_count(shelf, cells, folders, tmp_path):
+    here, there = folders
+    one, other = (birds(cells, tmp_path, root) for root in folders)
+    shelf.add(one, 0, ~RIGHT, data=folders[here], origin="recorded", tags={"dataset_root": str(here)})
+    shelf.add(other, 0, RIGHT, data=folders[there], origin="recorded", tags={"dataset_root": str(there)})
+    shelf.add(other, 1, RIGHT, data=folders[there], origin="recorded", tags={"dataset_root": str(there)})
+    first, second = shelf.desk([one, other]).cells
+    assert (first.accuracies, first.seeds, first.left_out) == ([0.0], (0,), 2)
+    assert (second.accuracies, second.seeds, second.left_out) == ([1.0, 1.0], (0, 1), 1)
+
+
+def test_the_clips_at_hand_count_before_newer_ones(shelf, cells, folders, tmp_path):
+    here = next(iter(folders))
+    one = birds(cells, tmp_path, here)
+    shelf.add(one, 0, ~RIGHT, data=folders[here], origin="recorded", tags={"dataset_root": str(here)})
+    shelf.add(one, 0, RIGHT, data="with more clips", origin="recorded", tags={"dataset_root": str(here)})
+    (cell,) = shelf.desk([one]).cells
+    assert (cell.accuracies, cell.left_out) == ([0.0], 1)
+
+
+def test_a_folder_that_moved_keeps_its_runs(shelf, cells, folders, tmp_path):
+    here, there = folders
+    one = birds(cells, tmp_path, here)
+    shelf.add(one, 0, RIGHT, data=folders[here], origin="recorded", tags={"dataset_root": "/once/birds"})
+    shelf.add(one, 1, ~RIGHT, data=folders[there], origin="recorded", tags={"dataset_root": "/once/birds"})
+    (cell,) = shelf.desk([one]).cells
+    assert (cell.accuracies, cell.seeds) == ([1.0], (0,))
 
 
 def test_all_cells_show_the_network_that_most_of_them_have(shelf, pair):

@@ -98,6 +98,14 @@ def test_settings_that_tags_do_not_tell_are_cells_of_their_own():
     assert rows[1].endswith("split hash, head.learning_rate=0.3")
 
 
+def test_runs_that_saw_other_clips_are_cells_of_their_own():
+    one, other = {"data_digest": "1" * 32}, {"data_digest": "2" * 32}
+    text = comparison([_job(0, 0.8, "seed=0", **one), _job(1, 0.4, "seed=1", **other), _job(2, 0.6, "seed=2", **one)])
+    rows = [line for line in text.splitlines() if line.startswith("composer")]
+    assert [row.split()[2] for row in rows] == ["70.0", "40.0"]
+    assert [row.split()[-1] for row in rows] == ["11111111", "22222222"]
+
+
 def test_the_summary_counts_what_failed_and_what_did_not_begin():
     jobs = [_job(0, 0.8, "seed=0"), JobResult(1, ["seed=1"], "no data\nat all", None, 0.5)]
     text = summary(jobs, 3)

@@ -141,7 +141,7 @@ def test_runs_without_a_model_say_what_to_do(bench, sounds, monkeypatch):
     monkeypatch.setattr("src.results.CARD", "older.json")
     outcome, store = bench.run(*sounds), bench.store()
     run = store.get(outcome.run_id)
-    with pytest.raises(UserError, match=r"it holds no model\.json, as runs made by older code .*force=true"):
+    with pytest.raises(UserError, match=r"no artifact 'model\.json'.* never had it.*force=true"):
         load(run, store, build)
     with pytest.raises(UserError, match="it is FAILED; only a finished run has a model"):
         load(replace(run, status="FAILED"), store, build)
