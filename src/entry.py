@@ -7,64 +7,126 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from src import helping, launching
 
-# Not an argument of the interrupt: libraries that catch it raise another one.
-_received: list[int] = []
 _NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
+_MOMENT = 0.01  # seconds
+# Signals received since `launch` was called. Not an attribute of the exception: libraries that catch it raise another.
+_received: list[signal.Signals] = []
 
 
-def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> None:
-    """Run a Hydra application.
+def launch(
+    job: Callable[[], object],
+    finish: Callable[[], bool] | None = None,
+    *,
+    leave: Callable[[int], NoReturn] | None = None,
+) -> NoReturn:
+    """Run a Hydra application and end the process.
+
+    The exit status is 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
 
     Args:
         job: the function that `hydra.main` made.
-        finish: called at the end, however that came: prints what there is to say, and returns whether all went well.
-
-    Raises:
-        SystemExit: 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
+        finish: called after the job, even if that failed: prints a summary, returns whether all went well.
+        leave: ends the process with a status; by default as `sys.exit` does, but sooner.
     """
+    leave = leave or _leave
     helping.register()
     _check_overrides(sys.argv[1:])
-    # Sought for garbage one last time, the objects of all libraries would hold up the end by two seconds.
-    atexit.register(gc.freeze)
-    _received.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    # Imports make a million objects that stay. With Python's default of 700 they are looked at so often for garbage
+    # that it takes a sixth of the time of a small job; with this, a sixteenth.
+    gc.set_threshold(20_000)
     status = 0
-    try:
-        job()
-    except KeyboardInterrupt:
-        status = 128 + (_received[0] if _received else signal.SIGINT)
-        sys.stderr.write("interrupted\n")
-        # An interrupt within code that a library compiles makes `python -m` end by SIGINT whatever the status given,
-        # unless other code was compiled since.
-        exec("")  # noqa: S102  # a text of ours, and an empty one
-    except SystemExit as ended:  # Hydra, after it told what a launcher raised
-        status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        if status:
-            sys.stderr.write(helping.mistyped(sys.argv[1:]))
-    except BrokenPipeError:
-        silence()
-    if finish is not None and not finish() and status == 0:
-        status = 1
-    sys.exit(status)
+    with _interruptible():
+        try:
+            job()
+        except KeyboardInterrupt:
+            status = _interrupted()
+        except SystemExit as ended:  # Hydra, after it printed what a launcher raised
+            status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+            if status:
+                sys.stderr.write(helping.mistyped(sys.argv[1:]))
+        except BrokenPipeError:
+            silence()
+        try:
+            if finish is not None and not finish() and status == 0:
+                status = 1
+        except KeyboardInterrupt:
+            status = _interrupted()
+        if _received:  # also if a library swallowed the exception
+            status = 128 + _received[0]
+        leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """Run the exit handlers and end the process, without Python's own end.
+
+    That would free every object first, which takes seconds after large imports. And it would end the process by SIGINT,
+    whatever the status, if a KeyboardInterrupt has ever left code given to `exec` as text, even one handled later.
+    Libraries define classes by such code while they are imported.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(status))
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # its reader closed the pipe
+            stream.flush()
+    os._exit(status)
 
 
 def silence() -> None:
-    """The reader of standard output has seen enough: nothing more is written there, and nothing is said of it."""
+    """Send standard output to the null device, after its reader closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _interrupted() -> int:
+    """Say so; the exit status."""
+    sys.stderr.write("interrupted\n")
+    return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt once; a second one ends the process at once.
+
+    An exception raised in a finalizer or a callback of the garbage collector is lost: Python reports it and goes on.
+    An interrupt that is lost in this way is raised again a moment later.
+    """
+    _received.clear()
+    report = sys.unraisablehook
+
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+        else:
+            report(unraisable)
+
+    handlers = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt, signal.SIGALRM: _interrupt_again}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = report
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _interrupt(number: int, _: FrameType | None) -> None:
-    """Ctrl-C or SIGTERM ends a job: its run is marked, its features are kept. A second one leaves at once."""
     if _received:
         os._exit(128 + number)
-    _received.append(number)
-    raise KeyboardInterrupt
+    _received.append(signal.Signals(number))
+    raise KeyboardInterrupt(_received[0].name)
+
+
+def _interrupt_again(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt(_received[0].name)
 
 
 def _check_overrides(words: list[str]) -> None:
