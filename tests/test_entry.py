@@ -23,9 +23,7 @@ NAMES = [
 
 def told(word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "argv", ["train", word])
-    with pytest.raises(SystemExit) as ended:
-        entry.launch(lambda: None, leave=sys.exit)
-    assert ended.value.code == 2
+    assert entry.run(lambda: None) == 2
     return capsys.readouterr().err
 
 
@@ -56,9 +54,7 @@ def test_a_setting_without_a_name(capsys, monkeypatch):
 @pytest.mark.parametrize("word", ["seed=0", "a.b=[1,2]", "x='a b'", "--help", "-m", "seed=0,1", "~x", "+a.b={c: 1}"])
 def test_words_that_can_be_read_pass(word, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train", word])
-    with pytest.raises(SystemExit) as ended:
-        entry.launch(lambda: None, leave=sys.exit)
-    assert ended.value.code == 0
+    assert entry.run(lambda: None) == 0
 
 
 def test_the_exit_status_is_honest(monkeypatch):
@@ -74,9 +70,7 @@ def test_the_exit_status_is_honest(monkeypatch):
         (interrupted, lambda: False, 130),
         (interrupted, lambda: True, 130),
     ):
-        with pytest.raises(SystemExit) as ended:
-            entry.launch(job, finish, leave=sys.exit)
-        assert ended.value.code == status
+        assert entry.run(job, finish) == status
 
 
 def run_module(tmp_path: Path, *lines: str) -> subprocess.CompletedProcess[str]:
@@ -120,8 +114,8 @@ def test_the_end_runs_exit_handlers_and_frees_nothing(tmp_path):
         "class Kept:",
         "    def __del__(self): print('freed')",
         "kept = Kept()",
-        "atexit.register(print, 'handler')",
         "def job():",
+        "    atexit.register(print, 'handler')",
         "    sys.stdout.write('job\\n')",
         "    raise SystemExit(3)",
         "entry.launch(job)",
