@@ -19,7 +19,6 @@ from benchmarks.measuring import ROOT, cores
 from src import configure
 from src.backbone import frozen, openvino_engine
 from src.extract import Extraction, extract
-from src.job import nothing_collected
 from src.material import Place, list_clips
 from src.spectrogram import asperes
 
@@ -30,7 +29,7 @@ LIBRARIES = (asperes.__name__, frozen.__name__, openvino_engine.import_openvino(
 def prepared(audio: Path, place: Path, workers: int) -> Callable[[], Extraction]:
     """Everything but the work, which the result does."""
     torch.set_num_threads(1)
-    with nothing_collected(), initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):  # as a command has it
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", [*settings(audio, place), f"workers={workers}"])
 
     def work() -> Extraction:

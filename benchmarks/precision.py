@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.precision FOLDER --group-pattern '[^/]*/([a-z-]+_[^_]+)'
 
-The head is logistic regression as configured, on standardised features. Clips whose path below the folder has the same group, by the pattern's
-first parenthesis, are tested in the same fold. The folds are dealt anew for each seed.
+The head is logistic regression as configured, on standardised features. Clips whose path below the folder has the same
+group, by the pattern's first parenthesis, are tested in the same fold. The folds are dealt anew for each seed.
 """
 
 import argparse

@@ -137,7 +137,7 @@ def explained(uri: str, *more: type[BaseException]) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (MlflowException, SQLAlchemyError, *more) as error:
+    except (MlflowException, SQLAlchemyError, *more) as error:  # type: ignore[misc]  # a tuple of exceptions all the same
         told = _file_trouble(file_of(uri), error) if is_embedded(uri) else _server_trouble(uri, error)
         raise UserError(told) from error
 

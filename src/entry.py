@@ -2,13 +2,17 @@
 
 import atexit
 import gc
+import logging
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from src import console, helping, launching
 from src.redaction import redact
@@ -16,55 +20,85 @@ from src.redaction import redact
 TRACKING_URI = "EARSIGHT_TRACKING_URI"
 """Environment variable that conf/tracking/embedded.yaml reads; the place for an address with a password."""
 
-# Not an argument of the interrupt: libraries that catch it raise another one.
-_received: list[int] = []
 _NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
+_MOMENT = 0.01  # seconds
+# Signals received since `launch` was called. Not an attribute of the exception: libraries that catch it raise another.
+_received: list[signal.Signals] = []
 
 
-def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> None:
+def launch(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> NoReturn:
+    """Run a Hydra application and end the process with its exit status; see `run`."""
+    status = 1
+
+    def end() -> None:
+        """End the process without Python's own end.
+
+        That would free every object first, which takes seconds after large imports. And it would end the process by
+        SIGINT, whatever the status, if a KeyboardInterrupt has ever left code given to `exec` as text, even one handled
+        later. Libraries define classes by such code while they are imported.
+        """
+        logging.shutdown()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # its reader closed the pipe
+                stream.flush()
+        os._exit(status)
+
+    atexit.register(end)  # exit handlers run in reverse order, so those of the libraries to come run before
+    status = run(job, finish)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(status))
+    sys.exit(status)
+
+
+def run(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> int:
     """Run a Hydra application.
 
     Args:
         job: the function that `hydra.main` made.
-        finish: called at the end, however that came: prints what there is to say, and returns whether all went well.
+        finish: called after the job, even if that failed: prints a summary, returns whether all went well.
 
-    Raises:
-        SystemExit: 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
+    Returns:
+        The exit status: 1 where something failed, 2 where the command line cannot be read, 130 or 143 when interrupted.
     """
+    from hydra.errors import HydraException
+
     console.guard_streams()
     hide_password()
     helping.register()
-    _check_overrides(sys.argv[1:])
-    # Sought for garbage one last time, the objects of all libraries would hold up the end by two seconds.
-    atexit.register(gc.freeze)
-    _received.clear()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    problem = _unreadable(sys.argv[1:])
+    if problem is not None:
+        sys.stderr.write(problem)
+        return 2
+    # Imports make 700,000 objects that stay. With Python's default of 700 they are looked at so often for garbage that
+    # it takes a sixth of the time of a small job; with this, a sixteenth.
+    gc.set_threshold(20_000)
     status = 0
     # Hydra then raises what it would print, with a traceback even where the disk is full.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        job()
-    except HydraException as error:
-        sys.stderr.write("".join(f"{text}\n" for text in (error, error.__cause__) if text is not None))
-        sys.stderr.write(helping.mistyped(sys.argv[1:]))
-        status = 1
-    except OSError as error:
-        sys.stderr.write(f"{folder_trouble(Path(str(error.filename or os.curdir)), error)}\n")
-        status = 1
-    except KeyboardInterrupt:
-        status = 128 + (_received[0] if _received else signal.SIGINT)
-        sys.stderr.write("interrupted\n")
-        # An interrupt within code that a library compiles makes `python -m` end by SIGINT whatever the status given,
-        # unless other code was compiled since.
-        exec("")  # noqa: S102  # a text of ours, and an empty one
-    except SystemExit as ended:  # Hydra, after it told what a launcher raised
-        status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-    except BrokenPipeError:
-        silence()
-    if finish is not None and not finish() and status == 0:
-        status = 1
-    sys.exit(status)
+    with _interruptible():
+        try:
+            job()
+        except KeyboardInterrupt:
+            status = _interrupted()
+        except HydraException as error:
+            sys.stderr.write("".join(f"{text}\n" for text in (error, error.__cause__) if text is not None))
+            sys.stderr.write(helping.mistyped(sys.argv[1:]))
+            status = 1
+        except BrokenPipeError:
+            silence()
+        except OSError as error:
+            from src.database import folder_trouble
+
+            sys.stderr.write(f"{folder_trouble(Path(str(error.filename or os.curdir)), error)}\n")
+            status = 1
+        except SystemExit as ended:  # Hydra, after it printed what a launcher raised
+            status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        try:
+            if finish is not None and not finish() and status == 0:
+                status = 1
+        except KeyboardInterrupt:
+            status = _interrupted()
+    return 128 + _received[0] if _received else status  # also if a library swallowed the interrupt
 
 
 def hide_password() -> None:
@@ -86,20 +120,57 @@ def hide_password() -> None:
 
 
 def silence() -> None:
-    """The reader of standard output has seen enough: nothing more is written there, and nothing is said of it."""
+    """Send standard output to the null device, after its reader closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _interrupted() -> int:
+    """Say so; the exit status."""
+    sys.stderr.write("interrupted\n")
+    return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise KeyboardInterrupt once; a second one ends the process at once.
+
+    An exception raised in a finalizer or a callback of the garbage collector is lost: Python reports it and goes on.
+    An interrupt that is lost in this way is raised again a moment later.
+    """
+    _received.clear()
+    report = sys.unraisablehook
+
+    def lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+        else:
+            report(unraisable)
+
+    handlers = {signal.SIGINT: _interrupt, signal.SIGTERM: _interrupt, signal.SIGALRM: _interrupt_again}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    sys.unraisablehook = lost
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = report
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _interrupt(number: int, _: FrameType | None) -> None:
-    """Ctrl-C or SIGTERM ends a job: its run is marked, its features are kept. A second one leaves at once."""
     if _received:
         os._exit(128 + number)
-    _received.append(number)
-    raise KeyboardInterrupt
+    _received.append(signal.Signals(number))
+    raise KeyboardInterrupt(_received[0].name)
 
 
-def _check_overrides(words: list[str]) -> None:
-    """Refuse an override of a setting that there is not, and one that Hydra's grammar cannot read, with the way out."""
+def _interrupt_again(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt(_received[0].name)
+
+
+def _unreadable(words: list[str]) -> str | None:
+    """What is wrong with an override: an unknown setting, or one that Hydra cannot read; None if all are fine."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -107,28 +178,24 @@ def _check_overrides(words: list[str]) -> None:
     if not any(word.startswith(("--config", "-c")) for word in words):  # else there may be files of the person's own
         unknown = helping.mistyped(words)
         if unknown:
-            sys.stderr.write(unknown)
-            sys.exit(2)
+            return unknown
     for word in words:
         if word.startswith("-") or ("=" not in word and not word.startswith("~")):
             continue
         if not word.partition("=")[0].strip("+~"):
-            sys.stderr.write(f"{word}: no setting is named before the =\n")
-            sys.exit(2)
+            return f"{word}: no setting is named before the =\n"
         key, _, value = word.partition("=")
         advice = launching.missing(value) if key == "hydra/launcher" else None
         if advice is not None:
-            sys.stderr.write(f"{advice}\n")
-            sys.exit(2)
+            return f"{advice}\n"
         refused = helping.not_to_add(word)
         if refused:
-            sys.stderr.write(refused)
-            sys.exit(2)
+            return refused
         try:
             parser.parse_override(word)
         except HydraException as error:
-            sys.stderr.write(f"{word}: cannot be read as a setting ({str(error).splitlines()[0]})\n{_quoting(word)}")
-            sys.exit(2)
+            return f"{word}: cannot be read as a setting ({str(error).splitlines()[0]})\n{_quoting(word)}"
+    return None
 
 
 def _quoting(word: str) -> str:

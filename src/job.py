@@ -1,11 +1,7 @@
 """Jobs as Hydra starts them."""
 
-import gc
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,15 +26,14 @@ def train(cfg: DictConfig, shared: Path) -> Outcome:
     """
     _divide_threads(cfg)
     where = configure.tracking(cfg)
-    with nothing_collected():
-        experiment, store = configure.experiment(cfg, shared), open_store(*where)
+    experiment, store = configure.experiment(cfg, shared), open_store(*where)
     return run_experiment(experiment, store, force=configure.truth("force", cfg.force), progress=_progress(cfg))
 
 
 def prefetch(cfg: DictConfig) -> None:
     """Compute the features that one configuration needs, and say how many this job did."""
     _divide_threads(cfg)
-    with sweeping.shared_folder() as shared, nothing_collected():
+    with sweeping.shared_folder() as shared:
         experiment = configure.experiment(cfg, shared, own=("share",))
     place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
     title = experiment.dataset.title
@@ -48,25 +43,6 @@ def prefetch(cfg: DictConfig) -> None:
     for message in found.failed.values():
         log.warning("%s", message)
     sys.stdout.write(f"{title}: features of {len(found.clips)} clips, {found.computed} of them computed by this job\n")
-
-
-@contextmanager
-def nothing_collected() -> Iterator[None]:
-    """While libraries are imported, which makes a million objects that stay; nor are these ever sifted for garbage.
-
-    To look at them all again and again takes a fifth longer.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        _freeze()
-        gc.enable()
-
-
-@cache  # the first time alone: by a later job there may be garbage, which would stay
-def _freeze() -> None:
-    gc.freeze()
 
 
 def _progress(cfg: DictConfig) -> Progress:

@@ -14,7 +14,7 @@ from src.data import folder, sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.errors import UserError, printable
-from src.experiment import Paths
+from src.data.paths import Paths
 from src.material import Place, list_clips
 from src.recipe import Recipe
 from src.report.naming import transfer_of

@@ -4,7 +4,6 @@ import re
 import resource
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ NAMES = [
 
 def told(word: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "argv", ["train", word])
-    with pytest.raises(SystemExit) as ended:
-        entry.launch(lambda: None)
-    assert ended.value.code == 2
+    assert entry.run(lambda: None) == 2
     return capsys.readouterr().err
 
 
@@ -64,9 +61,7 @@ def test_a_setting_without_a_name(capsys, monkeypatch):
 )  # fmt: skip
 def test_words_that_can_be_read_pass(word, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["train", word])
-    with pytest.raises(SystemExit) as ended:
-        entry.launch(lambda: None)
-    assert ended.value.code == 0
+    assert entry.run(lambda: None) == 0
 
 
 @pytest.mark.parametrize(
@@ -102,21 +97,57 @@ def test_the_exit_status_is_honest(monkeypatch):
         (interrupted, lambda: False, 130),
         (interrupted, lambda: True, 130),
     ):
-        with pytest.raises(SystemExit) as ended:
-            entry.launch(job, finish)
-        assert ended.value.code == status
+        assert entry.run(job, finish) == status
+
+
+def run_module(tmp_path: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """`python -m` of a module that imports what the lines below use."""
+    head = ("import atexit, os, signal, sys, time", "from src import entry", "sys.argv = ['train']")
+    (tmp_path / "command.py").write_text("\n".join([*head, *lines, ""]))
+    words = [sys.executable, "-m", "command"]
+    return subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_the_exit_status_is_honest_wherever_the_signal_comes(tmp_path, number, status):
-    # Libraries make classes by compiling text; Python then ends by SIGINT unless told otherwise.
-    (tmp_path / "interrupted.py").write_text(
-        "import os, signal, sys\nfrom src import entry\nsys.argv = ['train']\n"
-        f"entry.launch(lambda: exec('os.kill(os.getpid(), signal.{number})'))\n"
-    )
-    words = [sys.executable, "-m", "interrupted"]
-    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    # Libraries define classes by text given to exec, after which Python itself would end by SIGINT.
+    done = run_module(tmp_path, f"entry.launch(lambda: exec('os.kill(os.getpid(), signal.{number})'))")
     assert (done.returncode, done.stderr) == (status, "interrupted\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupt_in_a_finalizer_is_not_lost(tmp_path, number, status):
+    done = run_module(
+        tmp_path,
+        "class Closed:",
+        f"    def __del__(self): os.kill(os.getpid(), signal.{number})",
+        "def job():",
+        "    Closed()",
+        "    time.sleep(30)",
+        "    print('went on')",
+        "entry.launch(job)",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "interrupted\n")
+
+
+def test_an_interrupt_of_the_summary_is_no_traceback(tmp_path):
+    done = run_module(tmp_path, "entry.launch(lambda: None, lambda: os.kill(os.getpid(), signal.SIGINT))")
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_the_end_runs_exit_handlers_and_frees_nothing(tmp_path):
+    done = run_module(
+        tmp_path,
+        "class Kept:",
+        "    def __del__(self): print('freed')",
+        "kept = Kept()",
+        "def job():",
+        "    atexit.register(print, 'handler')",
+        "    sys.stdout.write('job\\n')",
+        "    raise SystemExit(3)",
+        "entry.launch(job)",
+    )
+    assert (done.returncode, done.stdout) == (3, "job\nhandler\n")
 
 
 def test_help_names_every_option_of_every_group_within_three_seconds(run_train, tmp_path):
@@ -152,44 +183,3 @@ def test_every_entry_point_has_help(run_train, tmp_path, module):
     done = run_train(["--help"], tmp_path, module)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"python -m {module}" in done.stdout
-
-
-def test_libraries_objects_are_not_sifted_at_the_end():
-    program = (
-        "import atexit, gc; atexit.register(lambda: print('frozen' if gc.get_freeze_count() else 'sifted'))\n"
-        "from src import entry; entry.launch(lambda: None)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), check=False
-    )
-    assert (run.returncode, run.stdout) == (0, "frozen\n")
-
-
-def test_what_is_imported_is_never_sifted_and_what_a_later_job_leaves_is(monkeypatch):
-    import gc
-    import weakref
-
-    from src import job
-    from src.job import nothing_collected
-
-    class Left:
-        pass
-
-    monkeypatch.setattr(job, "_freeze", cache(job._freeze.__wrapped__))  # as in a new process
-    try:
-        with nothing_collected():
-            assert not gc.isenabled()
-        first = gc.get_freeze_count()
-        assert first > 1000
-        left = Left()
-        left.itself, seen = left, weakref.ref(left)
-        del left
-        with nothing_collected():
-            pass
-        assert gc.isenabled()
-        assert gc.get_freeze_count() <= first
-        gc.collect()
-        assert seen() is None
-    finally:
-        gc.unfreeze()
-        gc.enable()

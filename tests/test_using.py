@@ -6,7 +6,7 @@ import pytest
 
 from src import configure, using
 from src.errors import UserError
-from src.material import Place, digest_at_hand
+from src.material import Place, contents_at_hand
 from src.tracking import RunRecord, Store
 
 
@@ -97,7 +97,7 @@ def test_a_folder_is_known_by_its_place_or_its_clips(
     for number, root in enumerate((here, there)):
         write_clips(root, ["a", "b"], 2 + number)
         where = Place(bench.folder / "data", bench.folder / "cache", 1, lambda _: None)
-        digests[root] = digest_at_hand(dataset_settings(root), where)
+        digests[root] = contents_at_hand(dataset_settings(root), where).digest()
 
     def best(root):
         return using.find_run(asked("run=best", "dataset=folder", f"dataset.root='{root}'")).started

@@ -230,7 +230,7 @@ class _Margin:
 
     def __call__(self, level: float) -> float:
         """What is missed with probability `level`; never less than what a change that no unit shows may reach."""
-        return max(self.spread.margin(level), 1 - (level / 2) ** (1 / self.units))
+        return float(max(self.spread.margin(level), 1 - (level / 2) ** (1 / self.units)))
 
     def p(self, difference: float) -> float:
         """The level at which the margin is as large as a difference."""

@@ -58,7 +58,7 @@ def honest_signals() -> Iterator[None]:
         yield
     except SystemExit as error:
         if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from error
+            raise error.__context__ from None
         if isinstance(error, SIGTERMException):
             raise SystemExit(128 + signal.SIGTERM) from error
         raise

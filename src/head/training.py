@@ -223,4 +223,8 @@ def train_layers(
             enable_progress_bar=trainer.progress_bar,
             enable_model_summary=False,
         )
-        lightning.fit(module, Blocks(draws, trainer), Whole(validation))
+        try:
+            lightning.fit(module, Blocks(draws, trainer), Whole(validation))
+        finally:
+            # Lightning's objects refer to each other; the examples would stay until garbage is next collected
+            del module.clips, module.labels

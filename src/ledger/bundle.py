@@ -246,10 +246,10 @@ def _check_run(one: Bundled, folder: Path) -> None:
     last: dict[str, tuple[int, float]] = {}
     for key, number, time, step in run.metrics:
         _check_key("metric", key)
-        value = float(number)
-        if not _is_possible(key, value) or not (0 <= time < _LARGEST and 0 <= step < _LARGEST):
+        measured = float(number)
+        if not _is_possible(key, measured) or not (0 <= time < _LARGEST and 0 <= step < _LARGEST):
             raise ValueError(f"run {run.name!r}: its metric {key} is {number} (step {step}, time {time})")
-        last[key] = max(last.get(key, (step, value)), (step, value))
+        last[key] = max(last.get(key, (step, measured)), (step, measured))
     for key in ("test/accuracy", "clips/test"):
         if key not in last:
             raise ValueError(f"run {run.name!r}: it has no metric {key}")

@@ -1,5 +1,6 @@
 """A network and its head trained together inside Lightning, on pictures read from disk batch by batch."""
 
+import gc
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -201,4 +202,8 @@ def train(
         )
         module.train()  # each step says what is in training mode; Lightning remarks on modules that begin in eval mode
         lightning.fit(module, batches, Everything(validation, settings.batch_size))
+        module.trainer = None
     module.cpu().eval().requires_grad_(False)
+    # Lightning's objects refer to each other, and hold the optimiser's moments and the pictures
+    del lightning, batches
+    gc.collect()

@@ -1,7 +1,9 @@
+import gc
 import os
 import signal
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,6 +122,18 @@ def test_a_fit_leaves_the_process_as_it_was(capfd, caplog, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []
+
+
+def test_a_fit_keeps_no_examples_until_garbage_is_collected():
+    examples = Examples(TRAIN.features.copy(), TRAIN.labels.copy())
+    kept = weakref.ref(examples.features)
+    gc.disable()
+    try:
+        fit(train=examples)
+        del examples
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_read_only_arrays_are_enough():
