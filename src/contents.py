@@ -8,6 +8,7 @@ from pathlib import Path
 
 from src import provenance
 from src.data.clip import Clip, Dataset
+from src.data.duplicates import with_duplicates
 from src.data.index import AudioIndex
 from src.errors import printable
 
@@ -35,6 +36,8 @@ class Contents:
 def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> Contents:
     """Digest every file; those unchanged since last time are not read, nor those that another process read meanwhile.
 
+    Clips whose files hold the same bytes become one group; see `src.data.duplicates`.
+
     Args:
         cache: folder of the feature cache and of what is known of files.
         workers: threads.
@@ -57,10 +60,11 @@ def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = F
     finally:
         index.save()
     found = [(clip, read[clip.id]) for clip in dataset.clips]
+    digests = {clip.id: digest for clip, digest in found if isinstance(digest, str)}
     return Contents(
-        dataset,
+        with_duplicates(dataset, digests),
         index,
-        digests={clip.id: digest for clip, digest in found if isinstance(digest, str)},
+        digests=digests,
         failed={c.id: unreadable(c.path, e.strerror) for c, e in found if isinstance(e, OSError)},
     )
 

@@ -16,6 +16,7 @@ from src.data import sources
 from src.data.audio import UnreadableAudio, Window, decode, header
 from src.data.clip import Clip, Dataset
 from src.data.dataset import DatasetSettings
+from src.data.duplicates import SAME_BYTES, two_labels
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
 from src.extract import Extraction, extract
@@ -190,6 +191,11 @@ def _notes(dataset: Dataset, extraction: Extraction, recipe: Recipe, parts: Sequ
         **found,
         "classes without test clips": [label for label in dataset.classes if not tested[label]],
         "groups on both sides": groups_on_both_sides(dataset.clips, parts),
+        "labels in doubt": two_labels(
+            [clip.id for clip in dataset.clips],
+            [clip.label for clip in dataset.clips],
+            [clip.original for clip in dataset.clips],
+        ),
     }
 
 
@@ -199,12 +205,15 @@ def _warn(dataset: Dataset, parts: Sequence[Part], notes: dict[str, list[str]]) 
             f"{dataset.name}: the split leaves no test clips of {len(dataset.clips)} in all; add clips, or use "
             "split=stratified or split=kfold"
         )
+    # The clips of a set without groups may still hold the same bytes.
+    parting = "kfold" if all(name.startswith(SAME_BYTES) for name in notes["groups on both sides"]) else "grouped"
     consequences = {
         "unusable": "left out",
         "silent": "silent: nothing to see in them",
         "short": "shorter than dataset.duration",
         "classes without test clips": "classes without test clips: their recall is not available",
-        "groups on both sides": "groups on both sides of the split, which flatters it; split=grouped parts them",
+        "groups on both sides": f"groups on both sides of the split, which flatters it; split={parting} parts them",
+        "labels in doubt": "times the same bytes under different labels, of which one at most is right",
     }
     for kind, consequence in consequences.items():
         if notes[kind]:

@@ -41,6 +41,7 @@ def make_ready(cfg: DictConfig) -> None:
     dataset = sources.obtain(fetched, data, workers=workers, progress=show)
     anew = configure.truth("force", cfg.force)
     contents = read_contents(dataset, cache=Path(paths.cache), workers=workers, anew=anew)
+    dataset = contents.dataset
     listed = data / ".manifests" / f"{settings.title}.json"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.write(listed, _manifest(settings, contents))
@@ -85,13 +86,16 @@ def _fetched(settings: DatasetSettings, data: Path, *, allow_missing: bool) -> s
     where = sources.published_folder(data, name)
     if manifest.read(where) is not None:
         return "published"
+    from src.data import render
+
+    # Where a stand-in is at hand, a machine without network should not wait for one to appear.
+    instead = settings.source == "auto" and name in render.names()
+    retries = 1 if instead else 5
     try:
-        # Where a stand-in is at hand, a machine without network should not wait for one to appear.
-        retries = 5 if settings.source == "published" else 1
         downloads = data / ".downloads"
         published.fetch(name, downloads, where, progress=_Transfer(), allow_missing=allow_missing, retries=retries)
     except UserError as error:
-        if settings.source == "published":
+        if not instead:
             raise
         log.warning("%s: the publication cannot be had, a stand-in is rendered instead.\n%s", settings.title, error)
         return "rendered"

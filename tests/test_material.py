@@ -212,6 +212,19 @@ def test_a_group_on_both_sides_is_a_warning(make, birds, caplog):
     assert fair.notes["groups on both sides"] == []
 
 
+def test_the_same_bytes_on_both_sides_or_under_two_labels_are_warned_of(make, birds, caplog):
+    for i in range(10, 20):
+        (birds / "owl" / f"{i}.wav").write_bytes((birds / "owl" / f"{i - 10:02d}.wav").read_bytes())
+    (birds / "wren" / "19.wav").write_bytes((birds / "owl" / "00.wav").read_bytes())
+    with caplog.at_level(logging.WARNING):
+        found = make(birds, split=HASH)  # by the files' names alone, as in the paper
+    assert found.notes["groups on both sides"]
+    assert "split=kfold parts them" in caplog.text
+    assert found.notes["labels in doubt"] == ["owl/00.wav = owl/10.wav = wren/19.wav"]
+    assert "owl/00.wav = owl/10.wav = wren/19.wav" in caplog.text
+    assert make(birds).notes["groups on both sides"] == []
+
+
 def test_loudness_is_measured_before_any_levelling(make, birds):
     raw = make(birds, label="loudness", loudness_classes=4)
     levelled = make(birds, label="loudness", loudness_classes=4, levels=[0.0])

@@ -20,6 +20,8 @@ class Clip:
             split reads. It does not change when a dataset is subset or re-labelled. Of a file's name, what cannot be
             printed or stored is escaped.
         group: clips sharing a group (same score, note, recording) belong on one side of a split; None: unknown.
+        original: name of the first clip, in their order, whose file holds the same bytes, itself included; None: no
+            other clip's does, or the files have not been compared.
         source: where the audio came from; licence: under which terms (empty: not stated).
     """
 
@@ -29,6 +31,7 @@ class Clip:
     group: str | None = None
     source: str = ""
     licence: str = ""
+    original: str | None = None
 
     @property
     def id(self) -> str:

@@ -1,14 +1,14 @@
 """Downloading one file: resumed where it broke off, verified, and under its name only once it is whole."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 
-from src.data.transfer import Expected, Transfer
+from src.data.transfer import DownloadError, Expected, Transfer
 from src.errors import UserError
 
 # What is being fetched, how far it is, and of how much (None: not known). Bytes for a file, clips for a collection.
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def download(
-    url: str,
+    url: str | Sequence[str],
     destination: Path,
     *,
     sha256: str | None = None,
@@ -38,7 +38,7 @@ def download(
     only if a published checksum can tell whether the parts fit.
 
     Args:
-        url: http or https address.
+        url: http or https address, or several of the same file, tried in order.
         destination: file to produce; its folder is made.
         sha256: published checksum, hex.
         md5: likewise.
@@ -57,12 +57,9 @@ def download(
         UserError: not http(s), no network, not found, not the published file, or no room on the disk; says which file
             to put where by hand.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{url}: expected an http or https address")
+    addresses = (url,) if isinstance(url, str) else tuple(url)
+    for address in addresses:
+        _check(address)
     expected = Expected(sha256, md5, size, readable)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with alone(destination):
@@ -71,15 +68,32 @@ def download(
             if problem is not None:
                 raise UserError(
                     f"{destination}: is there, but is not the published file: {problem}. Remove it and run the same "
-                    f"command again, or replace it with the one from {page or url}"
+                    f"command again, or replace it with the one from {page or addresses[0]}"
                 )
             return destination
         way_out = (
-            f"Check the network; or download {destination.name} by hand from {page or url}, "
+            f"Check the network; or download {destination.name} by hand from {page or addresses[0]}, "
             f"put it at {destination} and run the same command again"
         )
-        Transfer(url, destination, expected, progress, timeout, way_out).run(retries, pause)
+        for address in addresses:
+            try:
+                others = [other for other in addresses if other != address]
+                Transfer(address, destination, expected, progress, timeout, way_out, others).run(retries, pause)
+                break
+            except DownloadError as error:
+                if address == addresses[-1]:
+                    raise
+                _log.info("%s\nTrying the next address", error)
     return destination
+
+
+def _check(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"{address}: expected an http or https address")
 
 
 @contextmanager

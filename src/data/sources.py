@@ -47,11 +47,10 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
         if source == "recordings":
             check_root(settings, data)
     where = Path(settings.root)
+    name = settings.title
+    fetch = f"python -m src.prepare dataset={name} dataset.source=published"
     if settings.source == "published":
-        name = settings.title
-        raise UserError(
-            f"{name}: not downloaded yet; run: python -m src.prepare dataset={name} dataset.source=published"
-        )
+        raise UserError(f"{name}: not downloaded yet; run: {fetch}")
     if settings.source == "rendered":
         from src.data import render
 
@@ -61,7 +60,14 @@ def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Pro
         f"{printable(where)}: {'no class folders' if where.is_dir() else 'no such folder'}; expected "
         f"{printable(where)}/<class>/<audio files>"
         + (f" for each of {', '.join(settings.classes)}" if settings.classes else " with two or more classes")
+        + (f"; or fetch the published set: {fetch}" if settings.source == "auto" and _is_published(settings) else "")
     )
+
+
+def _is_published(settings: DatasetSettings) -> bool:
+    from src.data import published  # here: downloads take libraries that nothing else needs
+
+    return (settings.base or settings.title) in published.NAMES
 
 
 def check_root(settings: DatasetSettings, data: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from src.data.clip import Clip, Dataset
+from src.data.duplicates import SAME_BYTES
 from src.errors import UserError
 
 Part = Literal["train", "validation", "test"]
@@ -65,14 +66,17 @@ class Split:
         return parts
 
     def _folded(self, dataset: Dataset) -> list[Part]:
-        grouped = any(clip.group is not None for clip in dataset.clips)
+        # Duplicates are a group even where nothing else is known of groups.
+        grouped = any(clip.group is not None and not clip.group.startswith(SAME_BYTES) for clip in dataset.clips)
         if self.name == "grouped" and not grouped:
             raise UserError(
                 f"split=grouped: the clips of {dataset.name} have no groups; set dataset.group_pattern to a regular "
                 "expression whose first group names the recording (matched on class/file), or use split=stratified"
             )
         # A base clip's name stands for the clip, so that the order of files on disk decides nothing.
-        units = [clip.name if clip.group is None or self.name == "stratified" else clip.group for clip in dataset.clips]
+        # Files with the same bytes are one unit, for `stratified` as well.
+        single = self.name == "stratified"
+        units = [clip.original or clip.name if single or clip.group is None else clip.group for clip in dataset.clips]
         folds = self.folds if self.name == "kfold" else _TENTHS
         tests = self.fold if self.name == "kfold" else 0
         assigned = assign_folds([clip.label for clip in dataset.clips], units, folds=folds, seed=self.seed)

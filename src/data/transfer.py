@@ -6,8 +6,8 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import requests
@@ -25,6 +25,10 @@ _log = logging.getLogger(__name__)
 
 class _AttemptError(Exception):
     """An attempt failed in a way that another attempt may mend."""
+
+
+class DownloadError(UserError):
+    """An address does not give the file; another one may."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Transfer:
         progress: called with name, bytes so far, bytes in all.
         timeout: seconds to connect, and between two pieces.
         way_out: what a person can do instead, ends every message.
+        mirrors: other addresses of the same file; what one of them sent is gone on from where a checksum is published.
     """
 
     url: str
@@ -95,6 +100,7 @@ class Transfer:
     progress: Callable[[str, int, int | None], None] | None
     timeout: float
     way_out: str
+    mirrors: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self._part = self.destination.with_name(self.destination.name + ".part")
@@ -218,13 +224,15 @@ class Transfer:
             self._drop()
             return None
         known = origin.validator is not None or self.expected.summed
+        if origin.url in self.mirrors and self.expected.summed:  # another server marks the same file differently
+            origin = replace(origin, url=self.url, etag=None, modified=None)
         if known and origin.url == self.url and 0 < have <= (origin.total or have):
             return origin
         self._drop()
         return None
 
-    def _error(self, what: str) -> UserError:
-        return UserError(f"{self.url}: {what}. {self.way_out}")
+    def _error(self, what: str) -> DownloadError:
+        return DownloadError(f"{self.url}: {what}. {self.way_out}")
 
 
 def checksum(path: Path, name: str) -> str:

@@ -122,6 +122,29 @@ def test_a_part_of_another_address_is_not_gone_on_from(server, target):
     assert server.ranges() == [None, None]
 
 
+def test_the_next_address_is_tried_where_one_does_not_give_the_file(server, target):
+    gone = server.put("/gone.zip", Answer(status=404))
+    wrong = server.put("/wrong.zip", Answer(OTHER))
+    download([gone, wrong, server.put("/set.zip", Answer(BODY))], target, sha256=SHA256, retries=0, pause=0.0)
+    assert [path for path, _, _ in server.requests] == ["/gone.zip", "/wrong.zip", "/set.zip"]
+    assert target.read_bytes() == BODY
+
+
+def test_the_next_address_goes_on_where_the_first_broke_off(server, target):
+    """Each server marks the file in its own way; the checksum tells that the parts fit."""
+    first = server.put("/first.zip", Answer(BODY, etag='"a"', breaks_after=HALF), Answer(status=404))
+    second = server.put("/second.zip", Answer(BODY, etag='"b"'))
+    download([first, second], target, sha256=SHA256, retries=0, pause=0.0)
+    assert server.requests[-1] == ("/second.zip", f"bytes={HALF}-", None)
+    assert target.read_bytes() == BODY
+
+
+def test_the_last_address_says_what_to_do_by_hand(server, target):
+    addresses = [server.put(f"/{name}.zip", Answer(status=404)) for name in ("one", "two")]
+    with pytest.raises(UserError, match=r"two\.zip: the server answered 404.* by hand from http.*/page"):
+        download(addresses, target, retries=0, pause=0.0, page=f"{server.address}/page")
+
+
 @pytest.mark.parametrize("notes", ["", "[]", '{"url": 1}', "\0"])
 def test_damaged_notes_cost_the_part_not_the_download(server, target, notes):
     url = server.put("/set.zip", Answer(BODY))

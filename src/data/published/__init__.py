@@ -1,21 +1,22 @@
 """Datasets that others published, fetched from where they published them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from src.data.download import Progress, alone, download
-from src.data.published import extended_ballroom, mirdata_source, nsynth
+from src.data.published import archive, extended_ballroom, mirdata_source, nsynth
 from src.data.published.source import Collection, Download, assemble, is_ready
 from src.errors import UserError
 
-NAMES = ("ballroom", *nsynth.SELECTIONS, *mirdata_source.LOADERS)
+NAMES = ("ballroom", *nsynth.SELECTIONS, *archive.ARCHIVES, *mirdata_source.LOADERS)
 
-# Where each publication is; a mirror can be named instead.
-ADDRESSES: Mapping[str, str] = {
-    "extended_ballroom": extended_ballroom.METADATA,
-    "extended_ballroom_clips": extended_ballroom.CLIPS,
+# Where each publication is, tried in order; mirrors can be named instead.
+ADDRESSES: Mapping[str, Sequence[str]] = {
+    "extended_ballroom": (extended_ballroom.METADATA,),
+    "extended_ballroom_clips": (extended_ballroom.CLIPS,),
     "nsynth": nsynth.ARCHIVES,
+    **{name: (published.address,) for name, published in archive.ARCHIVES.items()},
 }
 
 
@@ -25,7 +26,7 @@ def fetch(
     out: Path,
     *,
     progress: Progress | None = None,
-    addresses: Mapping[str, str] | None = None,
+    addresses: Mapping[str, str | Sequence[str]] | None = None,
     allow_missing: bool = False,
     timeout: float = 30.0,
     retries: int = 5,
@@ -42,7 +43,7 @@ def fetch(
         out: folder of the dataset; must not hold other files.
         progress: called with what is being fetched, how far it is and of how much (None: not known); from other
             threads, too, one at a time.
-        addresses: instead of some of `ADDRESSES`.
+        addresses: instead of some of `ADDRESSES`; one, or several that are tried in order.
         allow_missing: make do with the clips of Extended Ballroom that can still be had.
         timeout: seconds to connect, and between two pieces.
         retries: attempts in a row that may fail without bringing a byte more.
@@ -67,7 +68,10 @@ def fetch(
     get = partial(download, timeout=timeout, retries=retries, pause=pause)
     with alone(out):
         if not is_ready(name, out):
-            where = dict(ADDRESSES) | dict(addresses or {})
+            named = {
+                key: (where,) if isinstance(where, str) else tuple(where) for key, where in (addresses or {}).items()
+            }
+            where = {key: tuple(known) for key, known in ADDRESSES.items()} | named
             collection = _collect(name, downloads, get, progress=progress, addresses=where, allow_missing=allow_missing)
             assemble(name, out, collection, progress)
     return out
@@ -79,11 +83,13 @@ def _collect(
     get: Download,
     *,
     progress: Progress | None,
-    addresses: Mapping[str, str],
+    addresses: Mapping[str, tuple[str, ...]],
     allow_missing: bool,
 ) -> Collection:
     if name in nsynth.SELECTIONS:
         return nsynth.collect(name, downloads / "nsynth", get, progress, addresses["nsynth"])
+    if name in archive.ARCHIVES:
+        return archive.collect(name, downloads / name, get, progress, addresses[name])
     if name in mirdata_source.LOADERS:
         return mirdata_source.collect(name, downloads / name, get, progress)
     return extended_ballroom.collect(
@@ -92,5 +98,6 @@ def _collect(
         progress,
         metadata=addresses["extended_ballroom"],
         clips=addresses["extended_ballroom_clips"],
+        published=addresses["extended_ballroom"] == tuple(ADDRESSES["extended_ballroom"]),
         allow_missing=allow_missing,
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from src.data.download import Progress
+from src.data.duplicates import connected
 from src.data.published.source import Collection, Download, Piece, against_table
 from src.data.transfer import checksum
 from src.data.unpack import check_readable, unpack
@@ -23,6 +24,8 @@ from src.errors import UserError
 # The page is the one that users of the set cite. The file's own address is not confirmed: it is where the author's
 # other sets are attached. A failed download names the page.
 PAGE = "http://anasynth.ircam.fr/home/media/ExtendedBallroom"
+# Of the XML file within it: 666 731 bytes, 4180 songs, of which 105714 and 105715 are the same bytes under two labels.
+METADATA_SHA256 = "a28cdd10086f2872a6bf35dbb68935eed5c507d1ae008c74f0c99e47c8888d08"
 METADATA = "http://anasynth.ircam.fr/home/system/files/attachment_uploads/marchand/private/extendedballroom_v1.1.zip"
 CLIPS = "http://media.ballroomdancers.com/mp3"
 LICENCE = "not stated; excerpts of commercial recordings"
@@ -96,19 +99,9 @@ def groups(songs: Sequence[Song]) -> dict[str, str]:
 
     The same bytes under two ids are one group, too. A group is named by the smallest of its ids.
     """
-    parent: dict[str, str] = {}
-
-    def root(key: str) -> str:
-        while parent.setdefault(key, key) != key:
-            key = parent[key]
-        return key
-
-    for song in songs:
-        for other in (*song.repeats, f"md5 {song.md5}"):
-            # Digits sort before "md5", so that the root, the smaller of the two, is always an id.
-            first, second = sorted((root(song.id), root(other)))
-            parent[second] = first
-    return {song.id: root(song.id) for song in songs}
+    # Digits sort before "md5", so that the smallest key is always an id.
+    smallest = connected((song.id, *song.repeats, f"md5 {song.md5}") for song in songs)
+    return {song.id: smallest[song.id] for song in songs}
 
 
 def collect(
@@ -116,8 +109,9 @@ def collect(
     get: Download,
     progress: Progress | None,
     *,
-    metadata: str,
-    clips: str,
+    metadata: Sequence[str],
+    clips: Sequence[str],
+    published: bool,
     allow_missing: bool,
 ) -> Collection:
     """Download the metadata, then every clip that is not in the folder yet.
@@ -126,8 +120,10 @@ def collect(
         folder: for the metadata and the clips; MP3 files in it or below, named by their id, are used.
         get: downloads one file.
         progress: called with the number of clips had and of all.
-        metadata: address of the zip with the XML.
-        clips: address of the folder with the MP3 files.
+        metadata: addresses of the zip with the XML, tried in order.
+        clips: addresses of the folder with the MP3 files, tried in order.
+        published: whether the metadata must be those of the publication; from an address that a person named others
+            are used, and told in a note.
         allow_missing: make do with the clips that can be had.
 
     Raises:
@@ -135,21 +131,28 @@ def collect(
     """
     description = _description(folder, get, progress, metadata)
     songs = read_songs(description)
+    digest = checksum(description, "sha256")
+    notes = []
+    if digest != METADATA_SHA256:
+        other = f"its sha256 is {digest}, that of the published metadata {METADATA_SHA256}"
+        if published:
+            raise UserError(f"{description}: not the metadata of Extended Ballroom v1.1: {other}. Get it from {PAGE}")
+        notes.append(f"{description.name} is not the published metadata: {other}")
     paths, failures = _clips(folder, songs, get, progress, clips)
     if failures and (not paths or not allow_missing):
         raise UserError(_missing_text(folder, songs, failures))
     group = groups(songs)
     pieces = [
-        Piece(paths[song.id], song.label, f"{song.id}.mp3", group[song.id], f"{clips}/{song.id}.mp3 ({song.title})")
+        Piece(paths[song.id], song.label, f"{song.id}.mp3", group[song.id], f"{clips[0]}/{song.id}.mp3 ({song.title})")
         for song in {(song.label, song.id): song for song in songs}.values()
         if song.id in paths
     ]
     provenance = (
         f"Extended Ballroom v1.1 (Marchand and Peeters 2016), {description.name} from {PAGE} "
-        f"(sha256 {checksum(description, 'sha256')}), clips from {clips}, each by its published md5"
+        f"(sha256 {digest}), clips from {clips[0]}, each by its published md5"
         f"{against_table(pieces, CARDINALITIES)}"
     )
-    return Collection(provenance, LICENCE, pieces)
+    return Collection(provenance, LICENCE, pieces, notes=notes)
 
 
 def _song(folder: str, element: ElementTree.Element) -> Song:
@@ -163,12 +166,14 @@ def _song(folder: str, element: ElementTree.Element) -> Song:
     return Song(number, folder, LABELS[folder.lower()], md5, ", ".join(filter(None, known)), repeats)
 
 
-def _description(folder: Path, get: Download, progress: Progress | None, address: str) -> Path:
+def _description(folder: Path, get: Download, progress: Progress | None, addresses: Sequence[str]) -> Path:
     """The XML file: put there by hand, or from the published zip."""
     by_hand = folder / "extendedballroom_v1.1.xml"
     if by_hand.is_file():
         return by_hand
-    archive = get(address, folder / "extendedballroom_v1.1.zip", readable=check_readable, progress=progress, page=PAGE)
+    archive = get(
+        addresses, folder / "extendedballroom_v1.1.zip", readable=check_readable, progress=progress, page=PAGE
+    )
     inner = unpack(archive, folder / "extendedballroom_v1.1")
     found = sorted(path for path in inner.rglob("*.xml") if not path.name.startswith("."))
     if len(found) != 1:
@@ -180,7 +185,7 @@ def _description(folder: Path, get: Download, progress: Progress | None, address
 
 
 def _clips(
-    folder: Path, songs: Sequence[Song], get: Download, progress: Progress | None, address: str
+    folder: Path, songs: Sequence[Song], get: Download, progress: Progress | None, addresses: Sequence[str]
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """Files by id, and by id what went wrong with those that could not be had."""
     # Some copies of the set are named `Waltz.100601.mp3`.
@@ -198,7 +203,8 @@ def _clips(
             if present is not None and checksum(present, "md5") == song.md5:
                 found = present
             else:
-                found = get(f"{address}/{song.id}.mp3", _place(folder, song), md5=song.md5)
+                where = [f"{address}/{song.id}.mp3" for address in addresses]
+                found = get(where, _place(folder, song), md5=song.md5)
         except UserError as error:
             failures[song.id] = str(error)
             return

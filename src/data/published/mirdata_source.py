@@ -1,4 +1,4 @@
-"""Datasets for which mirdata knows addresses, checksums and labels; mirdata is an optional extra."""
+"""Datasets for which mirdata knows addresses, checksums and labels; `requirements-mirdata.txt` installs it."""
 
 import importlib
 import re
@@ -47,13 +47,6 @@ class Loader:
 
 
 LOADERS: Mapping[str, Loader] = {
-    "gtzan": Loader(
-        "gtzan_genre",
-        "GTZAN genre collection (Tzanetakis and Cook 2002)",
-        ("all",),
-        lambda track: slug(track.genre),
-        lambda track: None,
-    ),
     # The test part names several instruments for each clip.
     "irmas": Loader(
         "irmas",
@@ -125,7 +118,7 @@ def _mirdata() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(
             f"this dataset is fetched with mirdata, which is not installed ({error}); "
-            "install the project with its extra `mirdata`: pip install -e '.[mirdata]'"
+            "install it with: pip install -r requirements-mirdata.txt -c constraints.txt"
         ) from error
 
 

@@ -1,7 +1,10 @@
 """NSynth (Engel et al. 2017): single notes of four seconds, and the three selections of the paper (section 4).
 
 The archives are published at download.magenta.tensorflow.org/datasets/nsynth, a storage bucket whose own name has no
-certificate; the address below is the same bucket over https. Their lengths and MD5 are those the bucket states.
+certificate. The first address below is the same bucket over https, the second its own name. Their lengths and MD5 are
+those the bucket states, and are checked whichever sent them.
+
+Some notes hold the same bytes: 41 of brass_acoustic_046, and two of mallet 047. Their groups are merged.
 """
 
 import hashlib
@@ -18,7 +21,10 @@ from src.data.published.source import Collection, Download, Piece, against_table
 from src.data.unpack import unpack
 from src.errors import UserError
 
-ARCHIVES = "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth"
+ARCHIVES = (
+    "https://storage.googleapis.com/download.magenta.tensorflow.org/datasets/nsynth",
+    "http://download.magenta.tensorflow.org/datasets/nsynth",
+)
 PAGE = "https://magenta.tensorflow.org/datasets/nsynth"
 LICENCE = "CC BY 4.0 (Engel et al. 2017)"
 
@@ -144,7 +150,9 @@ def _note(split: str, entry: dict[str, Any]) -> Note | dict[str, Any]:
     )
 
 
-def collect(dataset: str, folder: Path, get: Download, progress: Progress | None, archives: str) -> Collection:
+def collect(
+    dataset: str, folder: Path, get: Download, progress: Progress | None, archives: Sequence[str]
+) -> Collection:
     """Download the three archives (25 GB) and unpack what the dataset needs of them.
 
     Args:
@@ -152,7 +160,7 @@ def collect(dataset: str, folder: Path, get: Download, progress: Progress | None
         folder: for the archives and what is unpacked.
         get: downloads one file.
         progress: see `download`.
-        archives: address of the folder with the three archives.
+        archives: addresses of the folder with the three archives, tried in order.
 
     Raises:
         UserError: see `download`, `unpack`; or a class has no clips.
@@ -182,14 +190,15 @@ def collect(dataset: str, folder: Path, get: Download, progress: Progress | None
         for note in members
     ]
     sums = ", ".join(f"{split} {md5}" for split, (md5, _) in SPLITS.items())
-    provenance = f"NSynth (Engel et al. 2017), {archives}, archives by md5: {sums}{against_table(pieces, table)}"
+    provenance = f"NSynth (Engel et al. 2017), {archives[0]}, archives by md5: {sums}{against_table(pieces, table)}"
     return Collection(provenance, LICENCE, pieces, tuple(temporary.values()))
 
 
-def _archive(folder: Path, split: str, get: Download, progress: Progress | None, archives: str) -> Path:
+def _archive(folder: Path, split: str, get: Download, progress: Progress | None, archives: Sequence[str]) -> Path:
     md5, size = SPLITS[split]
     name = f"nsynth-{split}.jsonwav.tar.gz"
-    return get(f"{archives}/{name}", folder / name, md5=md5, size=size, progress=progress, page=PAGE)
+    where = [f"{address}/{name}" for address in archives]
+    return get(where, folder / name, md5=md5, size=size, progress=progress, page=PAGE)
 
 
 def _unpack_notes(folder: Path, dataset: str, split: str, names: list[str], progress: Progress | None) -> Path:

@@ -5,13 +5,14 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from src.data import manifest
 from src.data.audio import UnreadableAudio, header
 from src.data.download import Progress
+from src.data.duplicates import merged_groups, two_labels, two_labels_note
 from src.data.transfer import checksum
 from src.data.writing import write_atomically
 from src.errors import UserError
@@ -25,7 +26,7 @@ class Download(Protocol):
 
     def __call__(
         self,
-        url: str,
+        url: str | Sequence[str],
         destination: Path,
         *,
         md5: str | None = None,
@@ -65,20 +66,27 @@ class Collection:
         licence: under which terms, or that none are stated.
         pieces: its clips.
         temporary: folders that are of no use once the clips are in their place.
+        notes: what a user of the dataset should know, a line each.
     """
 
     provenance: str
     licence: str
     pieces: Sequence[Piece]
-    temporary: Sequence[Path] = field(default=())
+    temporary: Sequence[Path] = ()
+    notes: Sequence[str] = ()
 
 
-def against_table(pieces: Sequence[Piece], published: Sequence[int]) -> str:
-    """Ending for a provenance: empty where the classes are as large as in the paper's table 1, else what differs."""
+def against_table(pieces: Sequence[Piece], published: Sequence[int], source: str = "the paper") -> str:
+    """Ending for a provenance: empty where the classes are as large as published, else what differs.
+
+    Args:
+        published: sizes of the classes, in any order.
+        source: where they are published: the paper's table 1, or the dataset's own publication.
+    """
     found = sorted(Counter(piece.label for piece in pieces).values(), reverse=True)
     if found == sorted(published, reverse=True):
         return ""
-    note = f"; classes of {', '.join(map(str, found))} clips where the paper has {', '.join(map(str, published))}"
+    note = f"; classes of {', '.join(map(str, found))} clips where {source} has {', '.join(map(str, published))}"
     _log.warning("%s", note.removeprefix("; "))
     return note
 
@@ -100,12 +108,14 @@ def is_ready(dataset: str, out: Path) -> bool:
 def assemble(dataset: str, out: Path, collection: Collection, progress: Progress | None) -> Path:
     """Put the clips into `out/<label>/<name>` by hard link (copy on another disk), then write the manifest.
 
+    Groups whose clips hold the same bytes are merged.
+
     Raises:
         UserError: the folder holds other files, or a clip is no audio.
     """
     _check_strangers(out, collection.pieces)
     (out / manifest.NAME).unlink(missing_ok=True)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for number, piece in enumerate(sorted(collection.pieces, key=lambda piece: (piece.label, piece.name)), start=1):
         digest = checksum(piece.path, "sha256")
         target = out / piece.label / piece.name
@@ -113,11 +123,18 @@ def assemble(dataset: str, out: Path, collection: Collection, progress: Progress
         entries.append(_entry(out, target, piece, digest, collection.licence))
         if progress is not None:
             progress(f"{dataset}: clips in their place", number, len(collection.pieces))
+    names = [Path(entry["file"]).with_suffix("").as_posix() for entry in entries]
+    known, digests = ([entry[key] for entry in entries] for key in ("group", "digest"))
+    for entry, group in zip(entries, merged_groups(names, known, digests), strict=True):
+        entry["group"] = group
+    labels = [entry["label"] for entry in entries]
+    notes = [*collection.notes, *two_labels_note(two_labels([entry["file"] for entry in entries], labels, digests))]
     content = {
         "dataset": dataset,
         "origin": "recorded",
         "provenance": collection.provenance,
         "licence": collection.licence,
+        **({"notes": notes} if notes else {}),
         "clips": entries,
     }
     write_atomically(out / manifest.NAME, json.dumps(content, indent=1, ensure_ascii=False).encode())

@@ -185,6 +185,32 @@ def test_an_archive_that_is_none_is_refused(server, tmp_path):
         fetch(server, tmp_path)
 
 
+def test_the_published_metadata_are_known_by_their_digest(tmp_path, sound):
+    """From the published address, or by hand where no other was named, no other file is taken."""
+    assert extended_ballroom.METADATA_SHA256 == "a28cdd10086f2872a6bf35dbb68935eed5c507d1ae008c74f0c99e47c8888d08"
+    folder = tmp_path / "downloads" / "extended_ballroom"
+    folder.mkdir(parents=True)
+    (folder / "extendedballroom_v1.1.xml").write_bytes(describe(sound))
+    with pytest.raises(UserError, match=r"extendedballroom_v1\.1\.xml: not the metadata .*a28cdd10"):
+        published.fetch("ballroom", tmp_path / "downloads", tmp_path / "ballroom", retries=0, pause=0.0)
+
+
+def test_metadata_of_an_address_that_was_named_are_told_to_be_others(ballroom, tmp_path):
+    manifest = json.loads((fetch(ballroom, tmp_path) / "manifest.json").read_text())
+    assert any("a28cdd10" in note for note in manifest["notes"])
+
+
+def test_the_same_bytes_under_two_labels_are_noted(ballroom, tmp_path, sound):
+    """As songs 105714 and 105715 of the published set."""
+    ballroom.put("/mp3/200101.mp3", Answer(sound(100601)))
+    digest, other = md5(sound(200101)).encode(), md5(sound(100601)).encode()
+    folder = tmp_path / "downloads" / "extended_ballroom"
+    folder.mkdir(parents=True)
+    (folder / "extendedballroom_v1.1.xml").write_bytes(describe(sound).replace(digest, other))
+    manifest = json.loads((fetch(ballroom, tmp_path) / "manifest.json").read_text())
+    assert any("viennese_waltz/200101.mp3 = waltz/100601.mp3" in note for note in manifest["notes"])
+
+
 def song(number: str, repeats: tuple[str, ...] = (), digest: str | None = None) -> Song:
     return Song(number, "Waltz", "waltz", digest or md5(number.encode()), "", repeats)
 

@@ -30,6 +30,7 @@ def test_the_names_are_those_of_the_datasets():
         "nsynth_instrument",
         "nsynth_organ",
         "gtzan",
+        "ballroom_original",
         "irmas",
         "tinysol",
         "medley_solos_db",
@@ -43,7 +44,7 @@ def test_an_unknown_name_lists_the_known(tmp_path):
 
 def test_an_unknown_address_lists_the_known(tmp_path):
     with pytest.raises(
-        UserError, match="unknown ballroom; known are extended_ballroom, extended_ballroom_clips, nsynth"
+        UserError, match="unknown ballroom; known are extended_ballroom, extended_ballroom_clips, nsynth, gtzan"
     ):
         published.fetch("ballroom", tmp_path / "downloads", tmp_path / "out", addresses={"ballroom": "http://x"})
 

@@ -25,7 +25,6 @@ class StubDataset:
                 filename=f"{key}.zip", url=f"{address}/{key}.zip?download=1", checksum=MD5, destination_dir=where
             )
             for key, where in (
-                ("all", None),
                 ("training_data", None),
                 ("audio", "audio"),
                 ("annotations", "annotation"),
@@ -55,7 +54,7 @@ class StubDataset:
 @pytest.fixture
 def stub(server, tmp_path, monkeypatch, sound):
     """Installs a mirdata whose dataset has the given tracks, each with a file of its name."""
-    for key in ("all", "training_data", "audio", "annotations"):
+    for key in ("training_data", "audio", "annotations"):
         server.put(f"/{key}.zip?download=1", Answer(b"hello"))
 
     def install(name: str, **tracks: dict[str, object]) -> StubDataset:
@@ -88,24 +87,7 @@ def labels(manifest: dict) -> dict[str, tuple[str, str | None]]:
     return {clip["file"]: (clip["label"], clip["group"]) for clip in manifest["clips"]}
 
 
-def test_gtzan_has_genres_and_no_groups(stub, tmp_path, server):
-    dataset = stub("gtzan", **{"blues.00000": {"genre": "blues"}, "hiphop.00001": {"genre": "hip-hop"}})
-    manifest = fetch("gtzan", tmp_path)
-    assert labels(manifest) == {
-        "blues/blues.00000.wav": ("blues", None),
-        "hip_hop/hiphop.00001.wav": ("hip_hop", None),
-    }
-    assert dataset.asked == ["all"]
-    assert sys.modules["mirdata"].asked == [("gtzan_genre", str(tmp_path / "downloads" / "gtzan"))]
-    assert manifest["provenance"] == (
-        f"GTZAN genre collection (Tzanetakis and Cook 2002) through mirdata 1.0.0, "
-        f"{server.address}/all.zip?download=1 (md5 {MD5})"
-    )
-    assert manifest["licence"] == "Creative Commons Attribution 4.0"
-    assert {clip["source"] for clip in manifest["clips"]} == {"gtzan_genre blues.00000", "gtzan_genre hiphop.00001"}
-
-
-def test_irmas_uses_its_training_excerpts_grouped_by_recording(stub, tmp_path):
+def test_irmas_uses_its_training_excerpts_grouped_by_recording(stub, tmp_path, server):
     stub(
         "irmas",
         **{
@@ -115,11 +97,19 @@ def test_irmas_uses_its_training_excerpts_grouped_by_recording(stub, tmp_path):
             "01 - Test-1": {"train": False, "predominant_instrument": None},
         },
     )
-    assert labels(fetch("irmas", tmp_path)) == {
+    manifest = fetch("irmas", tmp_path)
+    assert labels(manifest) == {
         "acoustic_guitar/[gac][dru][pop_roc]0002__1.wav": ("acoustic_guitar", "[gac][dru][pop_roc]0002"),
         "cello/[cel][cla]0001__1.wav": ("cello", "[cel][cla]0001"),
         "cello/[cel][cla]0001__2.wav": ("cello", "[cel][cla]0001"),
     }
+    assert sys.modules["mirdata"].asked == [("irmas", str(tmp_path / "downloads" / "irmas"))]
+    assert manifest["provenance"] == (
+        f"IRMAS training data (Bosch et al. 2012) through mirdata 1.0.0, "
+        f"{server.address}/training_data.zip?download=1 (md5 {MD5})"
+    )
+    assert manifest["licence"] == "Creative Commons Attribution 4.0"
+    assert "irmas [cel][cla]0001__1" in {clip["source"] for clip in manifest["clips"]}
 
 
 def test_tinysol_is_grouped_by_instrument_and_pitch(stub, tmp_path):
@@ -144,36 +134,38 @@ def test_medley_solos_db_is_grouped_by_song(stub, tmp_path):
 
 
 def test_damaged_clips_are_named(stub, tmp_path):
-    dataset = stub("gtzan", a={"genre": "blues"}, b={"genre": "blues"}, c={"genre": "blues"})
+    dataset = stub("medley_solos_db", **{key: {"instrument": "piano", "song_id": 1} for key in "abc"})
     dataset.damaged = {"b": ["b.wav"]}
     del dataset.files["clips/c.wav"]
     with pytest.raises(UserError, match=r"2 of 3 clips are missing or damaged, such as .*b\.wav"):
-        fetch("gtzan", tmp_path)
+        fetch("medley_solos_db", tmp_path)
 
 
 def test_what_mirdata_cannot_do_is_explained(stub, tmp_path):
-    dataset = stub("gtzan", a={"genre": "blues"})
+    dataset = stub("medley_solos_db", a={"instrument": "piano", "song_id": 1})
 
     def fail(partial_download: list[str]) -> None:
         raise OSError("index not reachable")
 
     dataset.download = fail
-    with pytest.raises(UserError, match=r"could not set up gtzan_genre \(index not reachable\)"):
-        fetch("gtzan", tmp_path)
+    with pytest.raises(UserError, match=r"could not set up medley_solos_db \(index not reachable\)"):
+        fetch("medley_solos_db", tmp_path)
 
 
 def test_an_archive_that_is_gone_can_be_brought_by_hand(stub, server, tmp_path):
-    stub("gtzan", a={"genre": "blues"})
-    server.put("/all.zip?download=1", Answer(status=404))
-    with pytest.raises(UserError, match=r"download all\.zip by hand .*put it at .*downloads/gtzan/all\.zip"):
-        fetch("gtzan", tmp_path)
-    (tmp_path / "downloads" / "gtzan" / "all.zip").write_bytes(b"hello")
-    assert len(fetch("gtzan", tmp_path)["clips"]) == 1
+    stub("medley_solos_db", a={"instrument": "piano", "song_id": 1})
+    server.put("/audio.zip?download=1", Answer(status=404))
+    with pytest.raises(
+        UserError, match=r"download audio\.zip by hand .*put it at .*downloads/medley_solos_db/audio/audio\.zip"
+    ):
+        fetch("medley_solos_db", tmp_path)
+    (tmp_path / "downloads" / "medley_solos_db" / "audio" / "audio.zip").write_bytes(b"hello")
+    assert len(fetch("medley_solos_db", tmp_path)["clips"]) == 1
 
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mirdata", None)
-    with pytest.raises(UserError, match=r"mirdata, which is not installed.*pip install -e '\.\[mirdata\]'"):
+    with pytest.raises(UserError, match=r"mirdata, which is not installed.*pip install -r requirements-mirdata\.txt"):
         fetch("irmas", tmp_path)
 
 
