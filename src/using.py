@@ -13,8 +13,8 @@ from src.backbone.weights import table_name
 from src.data import folder, sources
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
-from src.errors import UserError, printable
 from src.data.paths import Paths
+from src.errors import UserError, printable
 from src.material import Place, list_clips
 from src.recipe import Recipe
 from src.report.naming import transfer_of

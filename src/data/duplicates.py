@@ -48,7 +48,10 @@ def merged_groups(
     counts = Counter(digest for digest in digests if digest is not None)
     # Sorted, groups come before names, and names before digests.
     keys = [(0, group) if group is not None else (1, name) for group, name in zip(groups, names, strict=True)]
-    links = [[key, (2, digest)] if counts[digest] > 1 else [key] for key, digest in zip(keys, digests, strict=True)]
+    links = [
+        [key] if digest is None or counts[digest] == 1 else [key, (2, digest)]
+        for key, digest in zip(keys, digests, strict=True)
+    ]
     roots = connected(links)
     found: list[str | None] = []
     for key, link in zip(keys, links, strict=True):

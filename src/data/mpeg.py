@@ -297,43 +297,44 @@ class MpegStream:
             earlier -= 1
             if begin - earlier > _OVERLAP:
                 held += max(self._lengths[earlier] - 4 - 2 - self._header.side_info, 0)
-        if self._is_info(earlier):
-            earlier = max(earlier - _ALIGNMENT, 0)
-        return self._decoded(earlier, end)[wanted - earlier * samples :][:count]
+        return self._decoded(earlier, end, wanted - earlier * samples)[:count]
 
     @property
     def _reservoir(self) -> int:
         return _RESERVOIR if self._header.layer == 3 else 0
 
-    def _is_info(self, number: int) -> bool:
-        """Whether the decoder would drop this frame, were it the first one: that of a second file behind the first."""
-        return self._header.layer == 3 and _info(self._file, self._offsets[number], self._header) is not None
-
-    def _decoded(self, begin: int, end: int) -> Float32[np.ndarray, "samples channels"]:
-        """Frames `begin` to `end`, all samples of each.
+    def _decoded(self, begin: int, end: int, skipped: int) -> Float32[np.ndarray, "samples channels"]:
+        """Frames `begin` to `end` without the first `skipped` samples.
 
         The decoder takes its first frame's bit rate for that of all and reads no more than would then be there, unless
-        a frame says how many there are; and behind such a frame it drops what it is late by. A silent frame that is not
-        wanted makes up for it.
+        a frame says how many there are; and behind such a frame it drops what it is late by. Silent frames make up for
+        it where those samples are wanted.
         """
-        header, expected = self._header, (end - begin) * self._header.samples
+        header = self._header
         frames = zip(self._offsets[begin:end], self._lengths[begin:end], strict=True)
         content = [self._file.read(at, length) for at, length in frames]
-        extra = header.samples
+        dropped = _DECODER_DELAY if header.layer == 3 else 0
+        lead = [self._silent()] * self._lead(skipped < dropped)
         if header.layer == 3:
             self._silence_undecodable(content)
-            content = [self._counting(len(content) + 1), self._silent(), *content]
-            extra -= _DECODER_DELAY
+            content = [self._counting(len(lead) + len(content)), *lead, *content]
         else:  # repeated at the end, since the length is estimated
-            content = [self._silent(), *content, content[-1], content[-1]]
+            content = [*lead, *content, content[-1], content[-1]]
+        expected = (len(lead) + end - begin) * header.samples - dropped
         with soundfile.SoundFile(io.BytesIO(b"".join(content))) as decoder:
-            found: np.ndarray = decoder.read(expected + extra, dtype="float32", always_2d=True)
-        if len(found) != expected + extra:
+            found: np.ndarray = decoder.read(expected, dtype="float32", always_2d=True)
+        if len(found) != expected:
             raise self._file.refusal(
-                f"damaged, {max(len(found) - extra, 0)} of {expected} samples could be decoded from "
+                f"damaged, {len(found)} of {expected} samples could be decoded from "
                 f"{begin * header.samples / header.rate:.2f} s on; get it again, or keep the rest: {_WAY_OUT}"
             )
-        return found[extra:]
+        return found[len(lead) * header.samples - dropped + skipped :]
+
+    def _lead(self, from_the_first: bool) -> int:
+        """Silent frames to begin with, such that sums are rounded as where the decoder reads the file by itself."""
+        if self._header.layer == 3 and self._header.version != 3:
+            return 1
+        return _ALIGNMENT if from_the_first or self._header.layer != 3 else 0
 
     def _silence_undecodable(self, frames: list[bytes]) -> None:
         """Clear the side information of the first frames as far as they need bytes of earlier ones, which are missing.

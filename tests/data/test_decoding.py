@@ -149,6 +149,15 @@ def test_samples_are_those_that_ffmpeg_finds(make, kind):
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("kind", ["lame -V2", "lame -V9", "ffmpeg vbr", "wav 24, extensible", "flac 16", "oggenc"])
+def test_samples_are_the_bits_that_libsndfile_finds_where_it_is_right(make, kind):
+    """So that features of files that were always read right do not change."""
+    command, suffix, rate, channels, _ = MADE[kind]
+    path = make(command, suffix, rate, channels)
+    expected, _ = soundfile.read(path, dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(decoded(path), expected.T)
+
+
 def test_a_big_endian_wav_file_holds_the_same_samples(make):
     """RIFX, which ffmpeg reads as if it were little-endian."""
     one, other = (make(f"sox {{wav}} {order} {{out}}", ".wav", 8000, 2) for order in ("-B", "-L"))
@@ -236,6 +245,13 @@ def ape(size: int) -> bytes:
     return end(0xA0000000) + art + end(0x80000000)
 
 
+def vbri(content: bytes) -> bytes:
+    """The same frames behind a header as the Fraunhofer encoder writes it."""
+    first, *frames = mp3_frames(content)
+    count = struct.pack(">4sHHHII", b"VBRI", 1, 0, 50, len(content), len(frames))
+    return (first[:4] + bytes(32) + count).ljust(len(first), b"\0") + b"".join(frames)
+
+
 @pytest.fixture
 def cbr(make) -> bytes:
     """Constant bit rate with an Info header."""
@@ -261,6 +277,7 @@ STRANGE_MP3 = {
     "ID3v1 behind": lambda cbr, vbr: vbr + b"TAG" + bytes(125),
     "zeros behind": lambda cbr, vbr: without_header(cbr) + bytes(10_000),
     "joined": lambda cbr, vbr: vbr + vbr,
+    "VBRI": lambda cbr, vbr: vbri(vbr),
     "joined, of other rates": lambda cbr, vbr: vbr + cbr,
     "joined, without headers": lambda cbr, vbr: without_header(vbr) + without_header(cbr),
 }  # fmt: skip
