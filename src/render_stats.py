@@ -63,7 +63,7 @@ ROW = 4
 """Length of `RenderStats.row`."""
 
 CONSEQUENCES = {
-    "silent": "silent: nothing to see in them",
+    "silent": "silent: nothing to see",
     "black": (
         f"nearly black: their images differ from that of silence by at most {_BLACK} of 255 levels. Unless another "
         "warning tells the cause, they are too quiet for these settings (preprocess=normalized), or below the lowest "

@@ -117,8 +117,12 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
     """
     root = Path(settings.root)
     folders, listed = folder.list_root(root, settings.classes)
+    way_out = "Make them readable, or leave them out with dataset.on_error=skip"
+    if settings.on_error == "fail" or not folders:
+        folder.check_readable(listed.unreadable, way_out)
     if not folders:
         return None
+    loose = listed.audio
     labels = tuple(settings.classes) if settings.classes else tuple(sorted(folders))
     if settings.keep and settings.label == "class":
         labels = tuple(label for label in labels if label in settings.keep)
@@ -138,11 +142,13 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
         clips += of_class
         listed.add(found)
     if settings.on_error == "fail":
-        folder.check_readable(listed.unreadable, "Make them readable, or leave them out with dataset.on_error=skip")
+        folder.check_readable(listed.unreadable, way_out)
     if empty is not None:
         raise empty
     folder.check_labels({clip.path: clip.label for clip in clips}, listed.real)
     minor, major = folder.notes(listed)
+    if loose:
+        major.append(f"passed over {len(loose)} audio files that are in no class folder, e.g. {printable(loose[0])}")
     major += [f"left out {printable(path)}: {reason}" for path, reason in sorted(listed.unreadable.items())]
     for note in major:
         log.warning("%s: %s", settings.title, note)

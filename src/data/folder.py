@@ -199,7 +199,7 @@ def class_folders(root: Path, classes: Mapping[str, Sequence[str]] | None) -> di
 
 
 def list_root(root: Path, classes: Mapping[str, Sequence[str]] | None) -> tuple[dict[str, Path], Listing]:
-    """Folder of each class that is there, by label, and what else lies right below `root` and matters.
+    """Folder of each class that is there, by label, and what else lies right below `root`: audio files, of no class.
 
     Args:
         root: the dataset's folder; there are no classes where it is none.
@@ -225,14 +225,16 @@ def list_root(root: Path, classes: Mapping[str, Sequence[str]] | None) -> tuple[
             rest.ignored.append(path)
             continue
         label = slug(path.name) if wanted is None else wanted.get(slug(path.name))
-        if label is None:
-            continue
         try:
-            if irregular(path.stat().st_mode) != "a folder":
-                continue
+            is_folder = irregular(path.stat().st_mode) == "a folder"
         except OSError as error:
-            if not path.suffix:
+            if label is not None and not path.suffix:
                 rest.unreadable[path] = _trouble(path, error)
+            continue
+        if not is_folder:
+            rest.files += [path] if path.suffix.lower() in EXTENSIONS else []
+            continue
+        if label is None:
             continue
         if path.is_symlink() and _contains(os.path.realpath(path), os.path.realpath(root)):
             rest.repeated.append(path)

@@ -136,6 +136,15 @@ def test_files_that_are_not_decoded_are_mentioned_on_the_console(tmp_path, datas
         recordings(dataset_settings(tmp_path))
 
 
+def test_audio_beside_the_class_folders_is_mentioned_on_the_console(tmp_path, dataset_settings, caplog):
+    touch(tmp_path, "loose.wav", "readme.txt", "a/1.wav", "b/2.wav", "c.wav/3.wav")
+    found = recordings(dataset_settings(tmp_path))
+    assert found is not None
+    assert found.classes == ("a", "b", "c_wav")
+    assert "1 audio files" in caplog.text
+    assert "loose.wav" in caplog.text
+
+
 def test_folders_that_cannot_be_listed_are_one_error(tmp_path, dataset_settings, ordinary_user, caplog):
     touch(tmp_path, "a/1.wav", "a/sub/2.wav", "b/3.wav", "b/sub/4.wav")
     (tmp_path / "b" / "disk").symlink_to("/not/mounted")
@@ -159,6 +168,15 @@ def test_folders_that_cannot_be_listed_are_one_error(tmp_path, dataset_settings,
     assert skipped is not None
     assert len(skipped.clips) == 2
     assert sum("left out" in note for note in skipped.notes) == 3
+
+
+@pytest.mark.parametrize("on_error", ["fail", "skip"])
+def test_classes_on_a_disk_that_is_not_mounted_are_named(tmp_path, dataset_settings, on_error):
+    """They would be taken for recordings that are not there, and a stand-in rendered."""
+    for label in ("pop", "rock"):
+        (tmp_path / label).symlink_to(f"/not/mounted/{label}")
+    with pytest.raises(UserError, match="2 folders cannot be listed"):
+        recordings(dataset_settings(tmp_path, name="genre", classes={"pop": [], "rock": []}, on_error=on_error))
 
 
 def test_a_root_that_cannot_be_listed_is_named(tmp_path, dataset_settings, ordinary_user):
