@@ -52,6 +52,13 @@ def test_a_run_with_other_settings_is_not(one, tags, params):
     assert not one.accepts(record(one, tags, params))
 
 
+@pytest.mark.parametrize("way", ["", ", without zero-init"])
+def test_random_weights_are_accepted_by_their_seed(cells, way):
+    (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized", "backbone.weights=random")
+    assert one.accepts(record(one, {"weights": f"random seed 0{way}"}))
+    assert not one.accepts(record(one, {"weights": f"random seed 1{way}"}))
+
+
 def test_auto_accepts_the_network_it_would_have_chosen(cells, one):
     (explicit,) = cells("table2_network", "dataset=composer", "preprocess=normalized", "backbone=efficientnet_lite0")
     assert one.accepts(record(explicit)), "the trainer takes both for the same run"
