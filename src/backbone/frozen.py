@@ -140,6 +140,8 @@ class FrozenNetwork:
         """
         card = self.network.card
         meant_for_it = card.mean == card.deviation == NEAR_PROTOCOL
+        mean: tuple[float, ...]
+        deviation: tuple[float, ...]
         if scaling == "protocol" or (scaling is None and meant_for_it and self.name == table_name(INCEPTION.model)):
             mean, deviation, source = (PROTOCOL,) * 3, (PROTOCOL,) * 3, "the retrain script's"
         else:

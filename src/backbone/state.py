@@ -173,7 +173,8 @@ def fitted(module: nn.Module, state: State, *, where: str, model: str) -> State:
 
 def _without_classifier(state: State, needed: KeysView[str], model: str) -> State:
     """The entries without those that only a network with a classifier has."""
-    named = timm.models.get_pretrained_cfg(model).classifier or ()
+    configuration = timm.models.get_pretrained_cfg(model)
+    named = configuration.classifier or () if configuration is not None else ()
     prefixes = ("AuxLogits.", *(f"{name}." for name in ((named,) if isinstance(named, str) else named)))
     state = {key: value for key, value in state.items() if not key.startswith(prefixes)}
     if not state.keys() - needed:

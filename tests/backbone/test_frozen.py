@@ -232,6 +232,7 @@ def test_the_engine_is_loaded_only_when_a_clip_comes(settings: Settings, monkeyp
         # white and black, of the first channel
         ("inception_v3.tf_in1k", None, [127 / 128, -1]),
         ("inception_v3.tf_in1k", "timm", [1, -1]),
+        ("inception_v3.gluon_in1k", None, [(1 - 0.485) / 0.229, -0.485 / 0.229]),  # trained on ImageNet's scale
         ("tf_efficientnet_lite0", None, [1, -1]),
         ("tf_efficientnet_lite0", "protocol", [127 / 128, -1]),
         ("test_efficientnet", None, [(1 - 0.485) / 0.229, -0.485 / 0.229]),
@@ -245,6 +246,24 @@ def test_each_network_gets_the_scale_it_was_trained_with(
     ends = [network.prepare(np.full((5, 9), value, np.uint8)).reshape(3, -1)[0, 0] for value in (255, 0)]
     # float32 arithmetic on values of about 2
     assert ends == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "scaling", "level"),
+    [
+        ("test_resnet", "protocol", "INFO"),
+        ("test_efficientnet", None, "INFO"),
+        ("test_efficientnet", "protocol", "WARNING"),
+    ],
+)
+def test_the_log_states_the_scale_and_warns_of_another_than_the_networks(
+    model: str, scaling: str | None, level: str, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        network = settings(model=model, scaling=scaling).load()
+    messages = [record for record in caplog.records if "scaling" in record.message]
+    assert max(record.levelname for record in messages) == level
+    assert f"{network.scaling[0][0]:g}" in messages[-1].message
 
 
 def test_grey_and_the_same_in_three_colours_are_one_picture(settings: Settings, pictures: list[np.ndarray]) -> None:

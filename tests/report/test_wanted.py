@@ -102,6 +102,13 @@ def test_a_head_without_randomness_wants_one_run(cells):
     assert (linear.seeded, linear.seeds) == (True, (3, 4))
 
 
+@pytest.mark.parametrize("way", ["", ", without zero-init"])
+def test_random_weights_are_accepted_by_their_seed(cells, way):
+    (one,) = cells("table2_network", "dataset=composer", "preprocess=normalized", "backbone.weights=random")
+    assert one.accepts(record(one, {"weights": f"random seed 0{way}"}))
+    assert not one.accepts(record(one, {"weights": f"random seed 1{way}"}))
+
+
 def test_auto_accepts_the_network_it_would_have_chosen(cells, one):
     (explicit,) = cells("table2_network", "dataset=composer", "preprocess=normalized", "backbone=efficientnet_lite0")
     assert one.accepts(record(explicit)), "the trainer takes both for the same run"
