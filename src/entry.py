@@ -8,6 +8,7 @@ import re
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -89,10 +90,13 @@ def run(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> 
         except OSError as error:
             from src.database import folder_trouble
 
-            sys.stderr.write(f"{folder_trouble(Path(str(error.filename or os.curdir)), error)}\n")
+            sys.stderr.write(f"{folder_trouble(Path(os.fsdecode(error.filename or os.curdir)), error)}\n")
             status = 1
         except SystemExit as ended:  # Hydra, after it printed what a launcher raised
             status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        except Exception:
+            traceback.print_exc()
+            status = 1
         try:
             if finish is not None and not finish() and status == 0:
                 status = 1
