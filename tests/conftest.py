@@ -19,6 +19,7 @@ import soundfile
 from filelock import FileLock
 from needs import missing
 from running import ROOT, Started, command, environment
+from sounds import make_tone
 
 # 16 numbers a picture and 20 steps: a whole job costs what its libraries cost.
 TINY = (
@@ -49,23 +50,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Says which tests did not run and what they want."""
     for wanted, count in sorted(_left_out.items()):
         terminalreporter.write_line(f"{count} tests did not run: they need {wanted}")
-
-
-def make_tone(
-    hz: float = 440.0,
-    seconds: float = 0.5,
-    rate: int = 8000,
-    *,
-    channels: int = 1,
-    amplitude: float = 0.5,
-    noise: float = 0.0,
-    seed: int = 0,
-) -> np.ndarray:
-    """A sine with white noise, float32 (samples, channels); channel k is 2^-k of the first."""
-    count = round(seconds * rate)
-    wave = amplitude * np.sin(2 * np.pi * hz * np.arange(count) / rate)
-    wave += noise * np.random.default_rng(seed).standard_normal(count)
-    return (wave[:, None] * 0.5 ** np.arange(channels)).astype(np.float32)
 
 
 def make_clips(

@@ -18,9 +18,9 @@ import pytest
 import safetensors.torch
 import soundfile
 import yaml
-from conftest import make_tone
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from sounds import make_tone
 
 from src import configure
 from src.data import manifest, sources
