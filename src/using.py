@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src import configure
+from src.backbone.auto import Auto
 from src.backbone.weights import table_name
 from src.data import folder, sources
 from src.data.clip import Dataset
@@ -28,6 +29,7 @@ BEST = "best"
 VALIDATION = "validation/accuracy"
 _GROUPS = ("dataset", "preprocess", "spectrogram", "backbone", "head", "split", "transfer")
 _FULL_LENGTH = 32
+_AUTO = "auto"
 
 
 def open_model(cfg: DictConfig) -> TrainedModel:
@@ -210,27 +212,28 @@ def _asked(cfg: DictConfig) -> dict[str, str]:
 
 
 def _tag(key: str, settings: Mapping[str, Any]) -> str:
-    """The tag that a group's choice puts on a run; of `backbone=auto`, where what it came to is tagged, the class."""
-    module, _, kind = str(settings["_target_"]).rpartition(".")
+    """What a group's choice is called in a run's tag; of `backbone=auto`, which tags what it came to, `auto`."""
     if key == "dataset":
         return str(settings["name"] or folder.slug(Path(str(settings["root"])).resolve().name))
     if key in ("preprocess", "split"):
         return str(settings["name"])
-    if key == "spectrogram":
-        return kind.lower()
     if key == "backbone" and "model" in settings:
         return table_name(str(settings["model"]))
-    return str(getattr(configure.described(settings), "name", module if kind == "Auto" else kind.lower()))
+    kind = configure.described(settings)
+    if kind is Auto:
+        return _AUTO
+    return str(getattr(kind, "kind", None) or kind.name)
 
 
 def _fits(run: RunRecord, asked: Mapping[str, str]) -> bool:
+    """Whether a run has what was asked for: tags of groups by their first word, as in `mlp 512-256`."""
     for key, value in asked.items():
         if "." in key:
             fits = run.params.get(key) == value
-        elif key == "backbone" and value == "src.backbone.auto":
-            fits = run.params.get("backbone._target_", "").startswith(value)
-        elif key == "transfer":
-            fits = transfer_of(run.tags) == value
+        elif key == "backbone" and value == _AUTO:
+            fits = run.params.get("backbone._target_", "").endswith(".Auto")
+        elif key in ("head", "transfer"):
+            fits = (transfer_of(run.tags) if key == "transfer" else run.tags.get(key, "")).partition(" ")[0] == value
         else:
             fits = run.tags.get(key) == value
         if not fits:

@@ -20,7 +20,7 @@ _HEAVY = (
     "src.head.linear", "src.head.training", "src.backbone.pixels", "src.spectrogram.waveform", "src.data.split",
     "src.data.folder", "src.results",
 )  # fmt: skip
-_STAGES = {"prepare": "extraction", "_fit": "fit", "log_results": "logging"}
+_STAGES = {"prepare": "extraction", "log_results": "logging"}
 
 
 def _marked(function: Callable[..., Any], stage: str, file: int) -> Callable[..., Any]:
@@ -37,9 +37,11 @@ def _marked(function: Callable[..., Any], stage: str, file: int) -> Callable[...
 def _mark_stages(path: str) -> None:
     """Keep a file that says what the process is at."""
     from src import experiment
+    from src.head.linear import Linear
     from src.ledger.server import Server
 
     file = os.open(path, os.O_CREAT | os.O_RDWR)
+    Linear.fit = _marked(Linear.fit, "fit", file)  # type: ignore[method-assign]  # a wrapper in its place
     Server.deliver = _marked(Server.deliver, "delivery", file)  # type: ignore[method-assign]  # a wrapper in its place
     for name, stage in _STAGES.items():
         setattr(experiment, name, _marked(getattr(experiment, name), stage, file))
