@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,24 +31,35 @@ def check_job(cfg: DictConfig, words: Sequence[str]) -> None:
     refuse_ignored([chosen], given_by(words))
 
 
-def check_sweep(jobs: Sequence[Words]) -> None:
-    """Check a sweep before its first job, every value of it once.
-
-    Settings that exclude each other in some of the jobs are left to these.
+def check_sweep(jobs: Sequence[Words]) -> list[str]:
+    """Check a sweep before its first job, every value of it in one job at least.
 
     Args:
         jobs: overrides of each.
 
+    Returns:
+        What is wrong in some of the jobs, which will fail; the others need not wait for that to be mended.
+
     Raises:
-        UserError: as `check_job`; a setting must change nothing in any of the jobs to be refused.
+        UserError: no job can run, or a setting was given that changes nothing in any of them.
     """
-    composer, seen = Composer(), set[str]()
-    for job in jobs:
-        if not seen.issuperset(job):
-            configure.choices(configure.plain(composer(job)))
-            seen.update(job)
-    given = given_by(seen)
-    refuse_ignored((configure.choices(configure.plain(composer(job))) for job in jobs), given)
+    composer = Composer()
+
+    def checked(job: Words) -> Choices | str:
+        try:
+            return configure.choices(configure.plain(composer(job)))
+        except UserError as error:
+            return str(error)
+
+    seen: set[str] = set()
+    some = [job for job in jobs if not seen.issuperset(job) and not seen.update(job)]
+    wrong = list(dict.fromkeys(found for job in some if isinstance(found := checked(job), str)))
+    right = (found for job in jobs if not isinstance(found := checked(job), str))
+    first = next(right, None)
+    if first is None:
+        raise UserError("\n".join(wrong))
+    refuse_ignored(chain([first], right), given_by(seen))
+    return wrong
 
 
 def given_by(words: Iterable[str]) -> frozenset[str]:

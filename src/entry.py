@@ -174,15 +174,11 @@ def _interrupt_again(_: int, __: FrameType | None) -> None:
 
 
 def _unreadable(words: list[str]) -> str | None:
-    """What is wrong with an override: an unknown setting, or one that Hydra cannot read; None if all are fine."""
+    """What is wrong with an override that adds or removes a setting, or that Hydra cannot read; None if all are fine."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
-    if not any(word.startswith(("--config", "-c")) for word in words):  # else there may be files of the person's own
-        unknown = helping.mistyped(words)
-        if unknown:
-            return unknown
     for word in words:
         if word.startswith("-") or ("=" not in word and not word.startswith("~")):
             continue

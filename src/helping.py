@@ -36,7 +36,7 @@ def mistyped(words: Iterable[str]) -> str:
         name, given, _ = word.partition("=")
         name = name.partition("@")[0]
         deep = name.count(".") > 1  # within a table that a person fills
-        if not name or not given or deep or name.startswith(("-", "+", "~", "hydra")) or name in known:
+        if not given or deep or name.startswith(("-", "+", "~", "hydra")) or name in known:
             continue
         lines.append(f"{name}: there is no such setting; {_alike(name, known)}\n")
     return "".join(lines)
@@ -51,6 +51,8 @@ def not_to_add(word: str) -> str:
     name = word.partition("=")[0]
     bare = name.lstrip("+~")
     if bare == name or bare.startswith("hydra") or bare.startswith(_TABLES):
+        return ""
+    if name.startswith("~") and bare not in _settings():  # Hydra says so
         return ""
     if name.startswith("~"):
         return f"{name}: a setting cannot be removed, since each needs a value; leave it out, or give {bare}=VALUE\n"

@@ -133,11 +133,15 @@ class SweepCallback(Callback):
 
 
 def _check(jobs: Sequence[Words]) -> None:
-    """End the program before the first job where a setting is wrong; of a callback's errors Hydra only warns."""
+    """Print what is wrong with the settings before the first job; end the program where no job can run.
+
+    Hydra only warns of other errors of a callback.
+    """
     from src.effect import check_sweep
 
     try:
-        check_sweep(jobs)
+        for message in check_sweep(jobs):
+            sys.stderr.write(f"{message}\nJobs with this setting will fail.\n")
     except UserError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from error

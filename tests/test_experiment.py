@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ import yaml
 from src.data.split import hash_part
 from src.errors import UserError
 from src.head import load_head
+from src.report.sweep import comparison
+from src.sweeping import JobResult
 
 CONDITIONS = ("unprocessed", "normalized", "augmented")
 
@@ -40,7 +43,7 @@ def test_a_run_holds_everything_about_its_result(bench, birds):
     assert (run.status, outcome.known, outcome.test_clips) == ("FINISHED", False, 4)
     expected = {
         "dataset": "birds", "preprocess": "unprocessed", "backbone": "pixels", "weights": "none", "head": "linear",
-        "split": "stratified", "seed": "0", "origin": "recorded", "spectrogram": "waveformpicture",
+        "split": "stratified", "seed": "0", "origin": "recorded", "spectrogram": "waveform",
     }  # fmt: skip
     assert {key: run.tags[key] for key in expected} == expected
     assert str(bench.folder / "birds") in run.tags["provenance"]
@@ -115,7 +118,7 @@ def test_force_reads_every_file_anew(bench, birds, monkeypatch):
     bench.run(*birds)
     assert read == []
     bench.run(*birds, force=True)
-    assert sorted(read) == sorted((bench.folder / "birds").glob("*/*.wav"))
+    assert sorted(path for path in read if path.suffix == ".wav") == sorted((bench.folder / "birds").glob("*/*.wav"))
 
 
 def test_a_file_edited_in_place_is_another_result_even_if_its_time_is_kept(bench, birds):
@@ -151,35 +154,41 @@ def test_conditions_are_paired(bench, birds):
                 assert part == hash_part("birds", clip.removesuffix(".wav"))
 
 
-CHANGES_RESULT = [
-    "seed=1", "preprocess=unprocessed", "preprocess.levels_dbfs=[-1]", "spectrogram=mel", "spectrogram.height=100",
-    "backbone.rows=5", "head=logistic", "head.learning_rate=0.1", "head.standardize=false", "split=hash",
-    "split.seed=1", "trainer.max_steps=21", "trainer.batch_size=99", "dataset.start=0.01", "dataset.duration=0.05",
-    "dataset.mono=left", "dataset.sample_rate=4000", "dataset.name=other", "dataset.on_error=skip",
-    "dataset.label=loudness",
-]  # fmt: skip
-CHANGES_NO_RESULT = [
-    "workers=1", "progress=true", "force=true", "trainer.validate_every=5", "trainer.progress_bar=true",
-    "paths.weights=elsewhere", "split.fold=3", "dataset.loudness_classes=3", "dataset.render_seed=9",
-    "dataset.clips_per_class=7", "preprocess.name=other",
-]  # fmt: skip
+def test_runs_of_another_seed_are_of_the_same_cell(bench, birds):
+    tags = [bench.run(*birds, f"seed={seed}", *more).tags for seed, more in ((0, []), (1, []), (1, ["head=logistic"]))]
+    assert tags[0]["cell"] == tags[1]["cell"] != tags[2]["cell"]
+    assert len({one["identity"] for one in tags}) == 3
 
 
-def test_what_changes_a_result_changes_its_identity_and_nothing_else_does(bench, birds):
-    identity = bench.configured(*birds).identity("d")
-    for words in CHANGES_RESULT:
-        assert bench.configured(*birds, words).identity("d") != identity, words
-    for words in CHANGES_NO_RESULT:
-        assert bench.configured(*birds, words).identity("d") == identity, words
-    assert bench.configured(*birds).identity("other data") != identity
-    # Settings of a labelling count where it is used.
-    by_loudness = [
-        bench.configured(*birds, "dataset.label=loudness", *more) for more in ([], ["dataset.loudness_classes=3"])
-    ]
-    assert by_loudness[0].identity("d") != by_loudness[1].identity("d")
-    relabel = ["dataset.relabel={size:{small:[owl],large:[zaun]},other:{x:[owl],y:[zaun]}}", "dataset.label="]
-    one, other = (bench.configured(*birds, relabel[0], relabel[1] + label).identity("d") for label in ("size", "other"))
-    assert one != other
+@pytest.mark.parametrize("head", ["mlp", "linear", "one_vs_one"])
+def test_a_sweep_over_steps_has_a_row_for_each(bench, birds, head):
+    words = [("head=" + head, f"trainer.max_steps={steps}") for steps in (1, 20)]
+    results = [JobResult(i, list(w), None, asdict(bench.run(*birds, *w)), 1.0) for i, w in enumerate(words)]
+    rows = [line for line in comparison(results).splitlines() if line.startswith("birds")]
+    assert [row.split()[-1] for row in rows] == ["trainer.max_steps=1", "trainer.max_steps=20"]
+    assert len({result.outcome["run_id"] for result in results}) == 2
+
+
+def test_a_head_without_randomness_has_one_run_for_all_seeds(bench, birds):
+    first, again = (bench.run(*birds, "head=logistic", f"seed={seed}") for seed in (0, 1))
+    assert (again.known, again.run_id) == (True, first.run_id)
+    forests = [bench.run(*birds, "head=random_forest", "head.trees=3", f"seed={seed}") for seed in (0, 1)]
+    assert forests[0].run_id != forests[1].run_id
+
+
+def test_all_classes_are_all_classes_in_any_order(bench, birds):
+    first = bench.run(*birds, "seed=3")
+    for keep in ("[owl,'zaun_könig']", "['zaun_könig',owl]"):
+        again = bench.run(*birds, "seed=3", f"dataset.keep={keep}")
+        assert (again.known, again.run_id) == (True, first.run_id)
+
+
+def test_the_order_of_classes_is_that_of_the_outputs(bench, birds):
+    orders = ("owl: [], 'zaun_könig': []", "'zaun_könig': [], owl: []")
+    outcomes = [bench.run(*birds, f"dataset.classes={{{order}}}") for order in orders]
+    assert outcomes[0].run_id != outcomes[1].run_id
+    columns = [list(table(bench.store(), outcome)[0])[-2:] for outcome in outcomes]
+    assert columns == [["p_owl", "p_zaun_könig"], ["p_zaun_könig", "p_owl"]]
 
 
 MATTERS_TO_FEATURES = [

@@ -16,6 +16,7 @@ from src.data.clip import Clip, Dataset
 from src.extract import Extraction
 from src.head.network import FittedNetwork, Scaling
 from src.material import Material
+from src.render_stats import RenderStats
 from src.report.confusion import draw_confusion
 from src.results import CorrectClips, log_results, predictions
 from src.tracking import Run
@@ -24,6 +25,7 @@ from src.trained.card import Card
 CLASSES = ("rock, hard", 'the "blues"', "tänze")
 PARTS = ["train", "test", "test", "validation", "test"]
 LABELS = [0, 0, 1, 2, 1]
+RENDERED = RenderStats(silent=0.0, contrast=200.0, mono=1.0, lost=0.0)
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def material() -> Material:
     dataset = Dataset("toy", "toy", Path("x"), CLASSES, clips, "recorded", "made up")
     features = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     facts = [Facts(8000, 1, "WAV/PCM_16", 1.5, 2.0, 0.5, 0.123456789, 0.0)] * 5
-    extraction = Extraction(list(clips), features, list("abcde"), facts, {}, 5)
+    extraction = Extraction(list(clips), features, list("abcde"), facts, [RENDERED] * 5, {}, 5)
     names = ("dataset", "unusable", "silent", "short", "classes without test clips", "groups on both sides")
     return Material(dataset, extraction, PARTS, np.array(LABELS), {**{name: [] for name in names}, "silent": ["x/0"]})
 
@@ -182,7 +184,7 @@ def test_a_thousand_classes(material):
     features = np.zeros((2000, 1000), np.float32)
     features[np.arange(2000), np.where(labels == 999, 0, labels)] = 1  # the last class looks like the first
     extraction = Extraction(
-        list(clips), features, [str(i) for i in range(2000)], material.extraction.facts * 400, {}, 0
+        list(clips), features, [str(i) for i in range(2000)], material.extraction.facts * 400, [RENDERED] * 2000, {}, 0
     )
     dataset = Dataset("toy", "toy", Path("x"), classes, clips, "recorded", "made up")
     scaling = Scaling(np.zeros(1000, np.float32), np.ones(1000, np.float32))

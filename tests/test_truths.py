@@ -20,9 +20,10 @@ ROWS = {"low": 300.0, "high": 500.0, "third": 760.0, "fourth": 1100.0, "fifth": 
 SETTINGS = (
     "dataset=folder", "dataset.root=study", "preprocess=unprocessed", "backbone=pixels", "backbone.rows=40",
     "backbone.columns=1", "spectrogram=mel", "spectrogram.n_fft=512", "spectrogram.n_mels=40",
-    "trainer.max_steps=2000", "trainer.validate_every=2000", "hydra.sweep.dir=sweep", "progress=false", "workers=2",
+    "hydra.sweep.dir=sweep", "progress=false", "workers=2",
 )  # fmt: skip
-STEPPED = "linear,mlp,smo"
+STEPPED = "linear,mlp,one_vs_one"
+STEPS = ("trainer.max_steps=2000", "trainer.validate_every=2000")
 
 
 def tones(levels: Mapping[str, float], seconds: float = 0.25) -> np.ndarray:
@@ -107,7 +108,7 @@ def test_heads_learn_from_training_clips_alone(study):
             if part == "test" or (part == "validation" and counts[part] > 4):
                 levels = {other[label]: 0.1 + counts[part] / 1000, unseen[label]: 0.1}
             study.write(label, name, tones(levels))
-    runs = study.sweep("split=hash", f"head={STEPPED},logistic,random_forest")
+    runs = study.sweep("split=hash", f"head={STEPPED},logistic,random_forest", *STEPS)
     assert set(accuracies(runs, "head._target_").values()) == {0.0}
     assert set(accuracies(runs, "head._target_", part="validation").values()) == {8 / 12}
 
@@ -127,7 +128,7 @@ def test_features_are_scaled_by_training_clips_alone(study):
             far = part == "validation" or (part == "test" and i > 3)
             level = (0.0 if label == "a" else 0.5) if far else third * (1 + i / 1000)
             study.write(label, name, tones({own if far else row: 0.1, "third": level}))
-    runs = study.sweep("split=hash", f"head={STEPPED},logistic", "head.standardize=true")
+    runs = study.sweep("split=hash", f"head={STEPPED},logistic", "head.standardize=true", *STEPS)
     assert set(accuracies(runs, "head._target_").values()) == {1.0}
 
 

@@ -1,5 +1,6 @@
 """Clips whose files hold the same bytes: one group, so that no split that knows groups puts them on both sides."""
 
+import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from src.data.clip import Dataset
 K = TypeVar("K", bound=Any)
 
 _MOST_NAMED = 10
+_OF_NOTHING = hashlib.sha256().hexdigest()
 SAME_BYTES = "same bytes as "
 """How the name of a group begins whose clips belong together for their content alone."""
 
@@ -67,7 +69,8 @@ def with_duplicates(dataset: Dataset, digests: Mapping[str, str]) -> Dataset:
         digests: of the clips' files by clip id; files that cannot be read are not there.
     """
     clips = dataset.clips
-    known = [digests.get(clip.id) for clip in clips]
+    # Empty files hold no recording that could be the same.
+    known = [None if digests.get(clip.id) == _OF_NOTHING else digests.get(clip.id) for clip in clips]
     first: dict[str, str] = {}
     for clip, digest in zip(clips, known, strict=True):
         if digest is not None:

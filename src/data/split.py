@@ -105,7 +105,7 @@ class Split:
 
         Splits that ignore groups are not recommended for clips whose groups are known.
         """
-        known = any(clip.group is not None for clip in dataset.clips)
+        known = _groups_known(dataset)
         others = [
             name
             for name in (("grouped", "kfold") if known else ("stratified", "kfold"))
@@ -119,9 +119,7 @@ class Split:
         return ", or ".join(ways)
 
     def _folded(self, dataset: Dataset) -> list[Part]:
-        # Duplicates are a group even where nothing else is known of groups.
-        grouped = any(clip.group is not None and not clip.group.startswith(SAME_BYTES) for clip in dataset.clips)
-        if self.name == "grouped" and not grouped:
+        if self.name == "grouped" and not _groups_known(dataset):
             raise UserError(
                 f"split=grouped: the clips of {dataset.name} have no groups; set dataset.group_pattern to a regular "
                 "expression whose first group names the recording (matched on class/file), or use split=stratified"
@@ -187,6 +185,11 @@ def groups_on_both_sides(clips: Sequence[Clip], parts: Sequence[Part]) -> list[s
 
 def _shuffle_key(name: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
+
+
+def _groups_known(dataset: Dataset) -> bool:
+    """Whether clips have groups; duplicates are a group even where nothing else is known of groups."""
+    return any(clip.group is not None and not clip.group.startswith(SAME_BYTES) for clip in dataset.clips)
 
 
 def _untrained(dataset: Dataset, parts: Sequence[Part]) -> list[str]:

@@ -46,20 +46,24 @@ def comparison(results: "Sequence[JobResult]") -> str:
     Args:
         results: those with an outcome. Settings that a cell's tags do not tell are told with what made it.
     """
+    cell_of_run: dict[str, object] = {}
     cells: dict[object, list[JobResult]] = defaultdict(list)
     for result in results:
         if result.outcome:
             tags = result.outcome["tags"]
-            cells[tags.get("cell") or (cell_of(tags), _settings(result))].append(result)
-    shown = [(_tags(members), set.intersection(*(set(_settings(one)) for one in members)), members)
-             for members in cells.values()]  # fmt: skip
+            cell = cell_of_run.setdefault(_identity(result), tags.get("cell") or (cell_of(tags), _settings(result)))
+            cells[cell].append(result)
+    shown = [
+        (_tags(members), set.intersection(*(set(_settings(one)) for one in members)), members)
+        for members in cells.values()
+    ]
     alike = Counter(tags for tags, _, _ in shown)
     common = set.intersection(*(settings for _, settings, _ in shown))
     rows = []
     for tags, settings, members in sorted(shown, key=lambda one: (one[0], sorted(one[1]))):
-        told = [word for word in _settings(members[0]) if word in settings - common] if alike[tags] > 1 else []
+        own = [word for word in _settings(members[0]) if word in settings - common] if alike[tags] > 1 else []
         outcomes = {_identity(member): member.outcome for member in reversed(members) if member.outcome}
-        rows.append(_row(dict(zip(CELL, tags, strict=True)), told, list(outcomes.values())[::-1]))
+        rows.append(_row(dict(zip(CELL, tags, strict=True)), own, list(outcomes.values())[::-1]))
     header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "runs", "test clips", "audio", "made by")
     notes = [_NOTE]
     if any(row[3] == NONE for row in rows):
@@ -76,8 +80,9 @@ def _identity(result: "JobResult") -> str:
 
 
 def _settings(result: "JobResult") -> tuple[str, ...]:
-    """Overrides of a job without its seed."""
-    return tuple(word for word in result.overrides if not word.startswith("seed="))
+    """Overrides of a job without its seed, and which clips its run saw: those that saw others are no seeds of a cell."""
+    data = str((result.outcome or {}).get("tags", {}).get("data_digest", ""))
+    return (*(word for word in result.overrides if not word.startswith("seed=")), f"data {data[:8]}")
 
 
 def _tags(members: "Sequence[JobResult]") -> tuple[str, ...]:

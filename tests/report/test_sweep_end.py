@@ -76,7 +76,7 @@ def test_a_run_counts_once(second):
     text = comparison([_job(0, 0.8, "seed=0", **first), _job(1, 0.8, "seed=0", **second)])
     (row,) = _rows(text)
     assert (row[4], row[5]) == ("-", "1"), "no deviation, one seed"
-    assert "job 2: the run of an earlier job" in text
+    assert "1 job is the run of another job" in text
 
 
 def test_one_run_under_two_settings_is_one_row():
@@ -84,7 +84,7 @@ def test_one_run_under_two_settings_is_one_row():
     jobs += [_job(2, 0.9, "seed=0", "head.learning_rate=0.3")]
     text = comparison(jobs)
     assert [row[2] for row in _rows(text)] == ["80.0", "90.0"]
-    assert "job 2: the run of an earlier job" in text
+    assert "1 job is the run of another job" in text
 
 
 def test_settings_that_tags_do_not_tell_are_cells_of_their_own():
@@ -113,3 +113,35 @@ def test_the_summary_counts_what_failed_and_what_did_not_begin():
     assert "failed: no data" in text
     nothing = summary(jobs[1:], 1)
     assert "0 of 1 jobs finished, 1 failed" in nothing
+
+
+def test_jobs_that_are_one_run_are_one_row_and_the_reason_is_given():
+    jobs = [_job(0, 0.8, f"dataset.clips_per_class={n}", cell="c") for n in (5, 20)]
+    text = comparison(jobs)
+    (row,) = [line for line in text.splitlines() if line.startswith("composer")]
+    assert row.split()[2] == "80.0"
+    assert row.split()[7:9] == ["1", "50"]  # runs, test clips
+    assert "1 job is the run of another job, since dataset.clips_per_class changes nothing" in text
+
+
+def test_a_head_without_randomness_is_one_run_over_all_seeds():
+    text = comparison([_job(0, 0.8, f"seed={seed}", "head=logistic", cell="c") for seed in range(5)])
+    (row,) = [line for line in text.splitlines() if line.startswith("composer")]
+    assert row.split()[6:8] == ["-", "1"]  # no deviation, one run
+    assert "4 jobs are runs of other jobs, since seed changes nothing there (no randomness)" in text
+
+
+def test_a_job_given_twice_counts_once():
+    text = comparison(
+        [_job(0, 0.8, "seed=0", cell="c"), _job(0, 0.8, "seed=0", cell="c"), _job(1, 0.6, "seed=1", cell="c")]
+    )
+    (row,) = [line for line in text.splitlines() if line.startswith("composer")]
+    assert (row.split()[2], row.split()[6:8]) == ("70.0", ["14.1", "2"])  # sd of 0.6 and 0.8: 0.2 / sqrt(2)
+    assert "given twice" in text
+
+
+def test_cells_of_equal_names_and_other_settings_are_two_rows():
+    jobs = [_job(i, 0.5 + i / 10, f"trainer.max_steps={n}", "head=mlp", cell=f"c{n}") for i, n in enumerate((10, 3000))]
+    rows = [line for line in comparison(jobs).splitlines() if line.startswith("composer")]
+    assert [row.split()[-1] for row in rows] == ["trainer.max_steps=10", "trainer.max_steps=3000"]
+    assert [row.split()[2] for row in rows] == ["50.0", "60.0"]

@@ -25,8 +25,8 @@ def test_it_reads_back_as_it_was():
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "damaged"), (b"[]", "damaged"), (b"{}", "damaged"), (b'{"format": 9}', "of another format than 1"),
-        (json.dumps({"format": 1, "classes": []}).encode(), "damaged"),
+        (b"", "damaged"), (b"[]", "damaged"), (b"{}", "damaged"), (b'{"format": 9}', "of another format than 2"),
+        (json.dumps({"format": 2, "classes": []}).encode(), "damaged"),
     ],
 )  # fmt: skip
 def test_a_damaged_one_is_told(content, told):
