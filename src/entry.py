@@ -174,7 +174,7 @@ def _interrupt_again(_: int, __: FrameType | None) -> None:
 
 
 def _unreadable(words: list[str]) -> str | None:
-    """What is wrong with an override that adds or removes a setting, or that Hydra cannot read; None if all are fine."""
+    """What is wrong with an override that adds or removes a setting or cannot be read; None if all are fine."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 

@@ -4,7 +4,6 @@ import math
 from dataclasses import astuple, dataclass
 
 import numpy as np
-import scipy.fft
 from jaxtyping import Float32, UInt8
 
 from src.data.audio import Facts
@@ -148,6 +147,8 @@ def share_above(signal: Float32[np.ndarray, " samples"], sample_rate: int, hz: f
     steps = signal[1:] - signal[:-1]
     if float(np.dot(steps, steps)) <= _LOST * 4 * math.sin(math.pi * hz / sample_rate) ** 2 * energy:
         return 0.0
+    import scipy.fft  # here: checking a command's settings needs no computing
+
     blocks = np.append(signal - mean, np.zeros(-len(signal) % _BLOCK, np.float32)).reshape(-1, _BLOCK)
     spectra = scipy.fft.rfft(blocks)
     power = (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)

@@ -16,7 +16,7 @@ from src.data.clip import Clip, Dataset
 from src.extract import Extraction
 from src.head.network import FittedNetwork, Scaling
 from src.material import Material
-from src.render_stats import RenderStats
+from src.render_stats import CONSEQUENCES, RenderStats
 from src.report.confusion import draw_confusion
 from src.results import CorrectClips, log_results, predictions
 from src.tracking import Run
@@ -38,7 +38,7 @@ def material() -> Material:
     features = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
     facts = [Facts(8000, 1, "WAV/PCM_16", 1.5, 2.0, 0.5, 0.123456789, 0.0)] * 5
     extraction = Extraction(list(clips), features, list("abcde"), facts, [RENDERED] * 5, {}, 5)
-    names = ("dataset", "unusable", "silent", "short", "classes without test clips", "groups on both sides")
+    names = ("dataset", "unusable", "short", "classes without test clips", "groups on both sides", *CONSEQUENCES)
     return Material(dataset, extraction, PARTS, np.array(LABELS), {**{name: [] for name in names}, "silent": ["x/0"]})
 
 

@@ -80,7 +80,7 @@ def _identity(result: "JobResult") -> str:
 
 
 def _settings(result: "JobResult") -> tuple[str, ...]:
-    """Overrides of a job without its seed, and which clips its run saw: those that saw others are no seeds of a cell."""
+    """Overrides of a job without its seed, and the clips its run saw; runs on other clips are another cell."""
     data = str((result.outcome or {}).get("tags", {}).get("data_digest", ""))
     return (*(word for word in result.overrides if not word.startswith("seed=")), f"data {data[:8]}")
 
