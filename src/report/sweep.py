@@ -50,14 +50,17 @@ def comparison(results: "Sequence[JobResult]") -> str:
     for result in results:
         if result.outcome:
             tags = result.outcome["tags"]
-            cells[tags.get("cell") or (cell_of(tags), _settings(result))].append(result)
+            cells[tags.get("cell") or (cell_of(tags), _settings(result), _data(result))].append(result)
     shown = [(_tags(members), set.intersection(*(set(_settings(one)) for one in members)), members)
              for members in cells.values()]  # fmt: skip
     alike = Counter(tags for tags, _, _ in shown)
     common = set.intersection(*(settings for _, settings, _ in shown))
+    versions = Counter((tags, frozenset(settings)) for tags, settings, _ in shown)
     rows = []
     for tags, settings, members in sorted(shown, key=lambda one: (one[0], sorted(one[1]))):
         told = [word for word in _settings(members[0]) if word in settings - common] if alike[tags] > 1 else []
+        if versions[tags, frozenset(settings)] > 1:
+            told.append(f"clips {_data(members[0])}")
         outcomes = {_identity(member): member.outcome for member in reversed(members) if member.outcome}
         rows.append(_row(dict(zip(CELL, tags, strict=True)), told, list(outcomes.values())[::-1]))
     header = ("dataset", "condition", "accuracy %", "95 % interval", "sd", "runs", "test clips", "audio", "made by")
@@ -73,6 +76,11 @@ def _identity(result: "JobResult") -> str:
     """What tells a run from others, however often it was run."""
     outcome = result.outcome or {}
     return str(outcome["tags"].get("identity", outcome["run_id"]))
+
+
+def _data(result: "JobResult") -> str:
+    """What tells the clips that a job saw from other versions of them."""
+    return str(result.outcome["tags"].get("data_digest", ""))[:8] if result.outcome else ""
 
 
 def _settings(result: "JobResult") -> tuple[str, ...]:

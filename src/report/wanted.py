@@ -88,14 +88,13 @@ class Wanted:
         return self.params.get("backbone.weights") == "random"
 
     def accepts(self, run: RunRecord) -> bool:
-        """Whether the run was made with these settings, whatever its seed and however it ended."""
+        """Whether the run was made with these settings, whatever its seed and its clips, and however it ended."""
         origin = run.tags.get("origin", "")
         rendered = _STAND_IN if origin == "rendered" else ()
         return (
             run.tags.get("dataset") == self.title
             and run.tags.get("settings") == self.digest
             and self._source(origin)
-            and self._root(run.params)
             and self._weights(run.tags.get("weights", ""))
             and self.params.get("backbone.engine") in ("auto", None, run.params.get("backbone.engine"))
             and _backbone(self.params, run.tags) == _backbone(run.params, run.tags)
@@ -110,12 +109,6 @@ class Wanted:
     def _source(self, origin: str) -> bool:
         wanted = {"rendered": "rendered", "recordings": "recorded", "published": "recorded"}
         return wanted.get(self.params["dataset.source"], origin) == origin
-
-    def _root(self, params: Mapping[str, str]) -> bool:
-        """Whether the run's folder is this one, where folders are told apart by their place alone."""
-        if self.params.get("dataset.name") != "None":
-            return True
-        return Path(self.params["dataset.root"]).resolve() == Path(params.get("dataset.root", "")).resolve()
 
     def _weights(self, found: str) -> bool:
         wanted = self.params.get("backbone.weights")

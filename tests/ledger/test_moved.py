@@ -195,6 +195,14 @@ def test_a_password_in_a_configuration_file_is_refused_before_it_is_copied(
         assert PASSWORD.encode() not in path.read_bytes(), path
 
 
+def test_a_password_elsewhere_on_the_command_line_is_refused(kennel: Any, small: Any, project: Path) -> None:
+    before = content_of(project / "mlruns")
+    refused = kennel.run([*small, f"tracking={{uri: http://user:{PASSWORD}@h}}", "seed=5"], project)
+    assert refused.wait() == 2
+    assert PASSWORD not in refused.said()
+    assert content_of(project / "mlruns") == before
+
+
 @pytest.mark.parametrize("uri", [f"postgresql://user:{PASSWORD}@127.0.0.1:9/x", f"mysql+pymysql://u:{PASSWORD}@h/x"])
 def test_a_database_instead_of_a_server_is_refused_at_once(kennel: Any, small: Any, project: Path, uri: str) -> None:
     before = content_of(project / "mlruns" / "artifacts")

@@ -85,16 +85,6 @@ def test_steps_do_not_count_for_other_heads(cells, head):
     assert few.common == (f"head={head}",), "a command with the steps would be refused"
 
 
-def test_folders_of_one_name_are_told_apart_by_their_place(cells, tmp_path):
-    words = [
-        ("dataset=folder", f"dataset.root='{tmp_path / part / 'birds'}'", "preprocess=normalized") for part in "ab"
-    ]
-    recorded = {"origin": "recorded"}
-    one, other = (cells("", *some)[0] for some in words)
-    assert one.accepts(record(one, recorded))
-    assert not one.accepts(record(other, recorded))
-
-
 def test_a_head_without_randomness_wants_one_run(cells):
     (one,) = cells("", *COMPOSER, "head=logistic", "seed=3,4")
     assert (one.seeded, one.seeds) == (False, (3,))
