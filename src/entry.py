@@ -121,6 +121,12 @@ def hide_password() -> None:
                 "tracking.uri: others can see a password on the command line in the list of processes; better give "
                 f"the address in the environment: export {TRACKING_URI}=...\n"
             )
+        elif i and redact(word) != word:
+            sys.stderr.write(
+                f"{redact(word)}: holds a password, which would be written to files. Only tracking.uri takes one, best "
+                f"from the environment: export {TRACKING_URI}=...\n"
+            )
+            sys.exit(2)
 
 
 def silence() -> None:

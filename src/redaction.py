@@ -9,6 +9,7 @@ _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>\S*)")
 _PIECE = re.compile(r"(?P<mark>[?&;#])(?P<name>[^=?&;#]*)(?P<equals>=?)(?P<value>[^?&;#]*)")
 # Settings of a connection that are no secrets; the value of any other is hidden.
 _OPEN_SETTINGS = {"host", "port", "dbname", "sslmode", "connect_timeout", "timeout", "application_name"}
+_FILES = {"file", "sqlite"}  # paths on this disk, which may hold any character
 _HIDDEN = "***"
 
 
@@ -32,6 +33,8 @@ def escape_html(text: str) -> str:
 
 
 def _redacted(url: re.Match[str]) -> str:
+    if url["scheme"].lower() in _FILES:
+        return url[0]
     user, at, place = url["rest"].rpartition("@")
     if at:
         name, colon, password = user.partition(":")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.database import ARTIFACTS, Opened, explained, file_of, is_embedded, opened, uri_of
+from src.database import ARTIFACTS, Opened, explained, file_of, folder_trouble, is_embedded, opened, uri_of
 from src.errors import UserError, printable
 from src.redaction import redact
 
@@ -257,6 +257,8 @@ class Store:
             with tempfile.TemporaryDirectory() as folder:
                 return Path(self.client.download_artifacts(run_id, name, folder)).read_bytes()
         except (MlflowException, OSError) as error:
+            if isinstance(error, PermissionError) and place is not None:
+                raise UserError(f"run {run_id}: {folder_trouble(place / name, error)}") from error
             why = redact((str(error) or type(error).__name__).splitlines()[0])
             raise UserError(f"run {run_id}: no artifact {name!r} ({why}). {self._way_out(run_id, name)}") from error
 
@@ -292,7 +294,7 @@ class Store:
         """
         place = self._opened.folder(run.run_id)
         if read:
-            with self.artifacts(run.run_id) as folder:
+            with self.artifacts(run.run_id) as folder, explained(self.uri, OSError):
                 return differences(run.files, files_in(folder))
         if place is None:
             return []

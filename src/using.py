@@ -152,7 +152,8 @@ def of_one_data(
             f"{root}: no run saw the clips that are there. The runs that fit are of other folders of the same name "
             f"({', '.join(_folders(runs))}): give one of those, name a run with run=RUN_ID, or train on this folder"
         )
-    return _of_newest(here or runs), "on the newest version of its clips" * (len(digests) > 1)
+    elsewhere = "" if there is None else f", which are not those in {root}"
+    return _of_newest(here or runs), f"on the newest version of its clips{elsewhere}" if len(digests) > 1 else ""
 
 
 def _of_newest(runs: Sequence[RunRecord]) -> list[RunRecord]:

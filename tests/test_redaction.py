@@ -27,7 +27,7 @@ from src.redaction import escape_html, printable_lines, redact
         ("https://host/?secret", "https://host/?***"),
         ("https://host/#access_token=secret&x=secret", "https://host/#access_token=***&x=***"),
         ("first http://a:secret@b, then HTTPS://c:secret@d.", "first http://a:***@b, then HTTPS://c:***@d."),
-        ("sqlite:////home/user/runs.db", "sqlite:////home/user/runs.db"),
+        ("sqlite:////home/a:b@c/#1?/runs.db", "sqlite:////home/a:b@c/#1?/runs.db"),
         ("a/b@c and 3:4", "a/b@c and 3:4"),
     ],
 )

@@ -43,7 +43,8 @@ _LONGEST_VALUE = {"tag": 8000, "param": 6000}  # MLflow cuts longer ones
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _TAGS = {
     "identity": _DIGEST, "data_digest": _DIGEST, "seed": re.compile(r"\d{1,10}"),
-    "origin": re.compile("recorded|rendered"), "result_version": re.compile(r"\d{1,6}"),
+    "origin": re.compile("recorded|rendered"), "result_version": re.compile(r"\d{1,6}"), "cell": _DIGEST,
+    "settings": _DIGEST,
 }  # fmt: skip
 _ANY = re.compile(".+")
 _SHARE = re.compile(r"(train|validation|test)/(accuracy|macro_f1|recall/.+)")

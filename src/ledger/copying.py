@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from src.database import local_path
+from src.database import explained, local_path
 from src.errors import UserError
 from src.ledger.owner import Owner
 from src.tracking import RunRecord, Store, differences, files_in
@@ -112,7 +112,9 @@ def artifacts(store: Store, run: RunRecord) -> Iterator[Path]:
         UserError: one is missing or is not what was recorded.
     """
     with store.artifacts(run.run_id) as folder:
-        if wrong := differences(run.files, files_in(folder)):
+        with explained(store.uri, OSError):
+            wrong = differences(run.files, files_in(folder))
+        if wrong:
             raise UserError(
                 f"run {run.run_id}: its artifacts in {store.shown} are not whole ({'; '.join(wrong)}). Bring them back "
                 "from a copy of the store, or run it again with force=true"

@@ -88,7 +88,7 @@ class Wanted:
         return self.params.get("backbone.weights") == "random"
 
     def accepts(self, run: RunRecord) -> bool:
-        """Whether the run was made with these settings, whatever its seed and however it ended."""
+        """Whether the run was made with these settings, whatever its seed and its clips, and however it ended."""
         origin = run.tags.get("origin", "")
         rendered = _STAND_IN if origin == "rendered" else ()
         return (

@@ -37,6 +37,7 @@ NOTES = {
 TAGS = {
     "dataset": "clips", "preprocess": "normalized", "spectrogram": "asperes", "backbone": "pixels", "weights": "none",
     "head": "linear", "transfer": "frozen", "split": "hash", "seed": "0", "origin": "recorded",
+    "cell": "c" * 32, "settings": "e" * 32,
     "data_digest": "d" * 32, "result_version": "1", "provenance": f"recordings in {HOME}/clips",
 }  # fmt: skip
 # Two of three right.

@@ -51,7 +51,7 @@ def test_a_moved_project_goes_on_and_its_copy_leaves_it_alone(
     assert said(kennel.run(["-m", *small, "seed=0,1"], moved)).count("known, accuracy") == 2
     predicted = kennel.run(["run=best", "audio=clips/a/00.wav", "output=csv", "workers=1"], moved, module="src.predict")
     assert "clips/a/00.wav,file" in said(predicted)
-    reported = said(kennel.run(["name=compare", "draws=50", *small, "seed=0,1"], moved, module="src.report"))
+    reported = said(kennel.run(["name=compare", *small, "seed=0,1"], moved, module="src.report"))
     assert "no artifact" not in reported
     gallery = ["run=best", "out=page.html", "media.sounds=none", "workers=1", "progress=false"]
     assert "2 seeds" in said(kennel.run(gallery, moved, module="src.gallery"))
@@ -103,7 +103,7 @@ def test_runs_on_a_disk_that_cannot_be_written(kennel: Any, small: Any, project:
     assert "clips/a/00.wav" in said(
         kennel.run(["run=best", "audio=clips/a/00.wav", "workers=1"], project, module="src.predict")
     )
-    reported = kennel.run(["name=compare", "draws=50", *small, "seed=0,1"], project, module="src.report")
+    reported = kennel.run(["name=compare", *small, "seed=0,1"], project, module="src.report")
     assert "no artifact" not in said(reported)
     refused = kennel.run([*small, "seed=2"], project)
     assert refused.wait() == 1
@@ -193,6 +193,14 @@ def test_a_password_in_a_configuration_file_is_refused_before_it_is_copied(
         assert PASSWORD not in refused.said()
     for path in (path for path in (project / "mlruns").rglob("*") if path.is_file()):
         assert PASSWORD.encode() not in path.read_bytes(), path
+
+
+def test_a_password_elsewhere_on_the_command_line_is_refused(kennel: Any, small: Any, project: Path) -> None:
+    before = content_of(project / "mlruns")
+    refused = kennel.run([*small, f"tracking={{uri: http://user:{PASSWORD}@h}}", "seed=5"], project)
+    assert refused.wait() == 2
+    assert PASSWORD not in refused.said()
+    assert content_of(project / "mlruns") == before
 
 
 @pytest.mark.parametrize("uri", [f"postgresql://user:{PASSWORD}@127.0.0.1:9/x", f"mysql+pymysql://u:{PASSWORD}@h/x"])
