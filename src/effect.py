@@ -52,7 +52,11 @@ def check_sweep(jobs: Sequence[Words]) -> list[str]:
             return str(error)
 
     seen: set[str] = set()
-    some = [job for job in jobs if not seen.issuperset(job) and not seen.update(job)]
+    some: list[Words] = []
+    for job in jobs:
+        if not seen.issuperset(job):
+            seen.update(job)
+            some.append(job)
     wrong = list(dict.fromkeys(found for job in some if isinstance(found := checked(job), str)))
     right = (found for job in jobs if not isinstance(found := checked(job), str))
     first = next(right, None)

@@ -23,7 +23,7 @@ TRACKING_URI = "EARSIGHT_TRACKING_URI"
 
 _NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
 _MOMENT = 0.01  # seconds
-# Signals received since `launch` was called. Not an attribute of the exception: libraries that catch it raise another.
+# Signals received since `run` was called. Not an attribute of the exception: libraries that catch it raise another.
 _received: list[signal.Signals] = []
 
 
@@ -151,7 +151,7 @@ def _interruptible() -> Iterator[None]:
     report = sys.unraisablehook
 
     def lost(unraisable: "sys.UnraisableHookArgs") -> None:
-        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        if _received and issubclass(unraisable.exc_type, KeyboardInterrupt):
             signal.setitimer(signal.ITIMER_REAL, _MOMENT)
         else:
             report(unraisable)

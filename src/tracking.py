@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from src.database import ARTIFACTS, Opened, explained, file_of, folder_trouble, is_embedded, opened, uri_of
 from src.errors import UserError, printable
 from src.redaction import redact
+from src.signals import uninterrupted
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -132,18 +133,20 @@ class Run:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * _MILLISECONDS)
-        self.client.log_batch(
-            self.run_id,
-            metrics=[Metric(_accepted(key), float(value), now, step) for key, value in (metrics or {}).items()],
-            params=[Param(_accepted(key), value) for key, value in as_params(params or {}).items()],
-            tags=[RunTag(key, value) for key, value in (tags or {}).items()],
-        )
+        with uninterrupted():
+            self.client.log_batch(
+                self.run_id,
+                metrics=[Metric(_accepted(key), float(value), now, step) for key, value in (metrics or {}).items()],
+                params=[Param(_accepted(key), value) for key, value in as_params(params or {}).items()],
+                tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+            )
 
     def artifacts(self, folder: Path) -> None:
         """Store every file of a folder, and record their sizes and digests."""
-        self.store.put(self.run_id, folder)
-        self.files |= files_in(folder)
-        self.client.set_tag(self.run_id, ARTIFACTS, files_tag(self.files))
+        with uninterrupted():
+            self.store.put(self.run_id, folder)
+            self.files |= files_in(folder)
+            self.client.set_tag(self.run_id, ARTIFACTS, files_tag(self.files))
 
     def lightning_logger(self) -> "MLFlowLogger":
         """Lightning's logger, writing its curves to this very run."""
@@ -179,17 +182,20 @@ class Store:
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
         """A run for the duration of the block: FINISHED at its end, FAILED on an error, KILLED on an interrupt."""
-        with explained(self.uri):
-            created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
-        run = Run(self, created.info.run_id)
+        run: Run | None = None
         with explained(self.uri):
             try:
+                with uninterrupted():
+                    created = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+                    run = Run(self, created.info.run_id)
                 yield run
             except BaseException as error:
-                status = "FAILED" if isinstance(error, Exception) else "KILLED"
-                self.end(run.run_id, status, f"{type(error).__name__}: {error}")
+                if run is not None:
+                    status = "FAILED" if isinstance(error, Exception) else "KILLED"
+                    self.end(run.run_id, status, f"{type(error).__name__}: {error}")
                 raise
-            self.client.set_terminated(run.run_id, status="FINISHED")
+            with uninterrupted():
+                self.client.set_terminated(run.run_id, status="FINISHED")
 
     def end(self, run_id: str, status: str, reason: str) -> None:
         """End a run that did not finish; where the store takes nothing any more, that is told, not raised."""

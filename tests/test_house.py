@@ -18,6 +18,7 @@ FILES = sorted(SRC.rglob("*.py"))
 ORDER = (
     "errors",
     "redaction",
+    "signals",
     "provenance",
     "data",
     "preprocess",

@@ -21,6 +21,7 @@ from src.head.draws import BalancedDraws
 from src.head.steps import AutogradStep, LinearStep, Step
 from src.head.surroundings import honest_signals, quiet, threads
 from src.head.validation import metric_logger
+from src.signals import uninterrupted
 
 # weight "outputs inputs" and bias "outputs"
 Layer = tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, " _"]]
@@ -184,7 +185,8 @@ class BorrowedLogger(Logger):
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Passed on."""
-        self._lender.log_metrics(metrics, step)
+        with uninterrupted():
+            self._lender.log_metrics(metrics, step)
 
     def log_hyperparams(self, *_args: object, **_kwargs: object) -> None:
         """The caller logs its parameters."""

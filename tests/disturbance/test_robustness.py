@@ -3,6 +3,7 @@
 import csv
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +12,8 @@ from src.disturbance.figure import draw
 from src.disturbance.waves import Disturbance
 from src.disturbing import robustness, wanted
 from src.errors import UserError
-from src.evaluation.intervals import Interval
+from src.evaluation.intervals import Interval, accuracy_interval
+from src.report.predictions import PREDICTIONS, read_predictions
 
 NOTHING = ["level=[]", "noise=[]", "mp3=[]", "lowpass=[]", "speed=[]", "length=[]"]
 
@@ -34,6 +36,11 @@ def asked(bench, compose):
         return compose([*places, *runs, *own, *words], "robustness")
 
     return composed
+
+
+def right_of(right, clips, disturbance=None):
+    """A point with so many clips right."""
+    return Point(disturbance, right, clips, right / clips, accuracy_interval(np.arange(clips)[None] < right))
 
 
 def rows(bench):
@@ -183,11 +190,8 @@ def test_a_disturbed_recipe_has_a_key_of_its_own(bench, birds):
 
 
 def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figures):
-    points = [Point(None, 90, 100, 0.9, Interval(0.8, 0.95))]
-    points += [
-        Point(Disturbance("noise", value, 0), right, 100, right / 100, Interval(right / 100 - 0.1, right / 100 + 0.05))
-        for value, right in ((10.0, 40), (20.0, 70))
-    ]
+    points = [right_of(90, 100)]
+    points += [right_of(right, 100, Disturbance("noise", value, 0)) for value, right in ((10.0, 40), (20.0, 70))]
     draw(points, 0.3, "title")
     axes = next(axes for axes in figures[0].axes if axes.collections)
     assert axes.get_ylabel() == "accuracy, %"
@@ -203,8 +207,22 @@ def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figure
 
 def test_each_row_of_curves_has_its_axis_named_and_no_empty_axes_are_shown(figures):
     kinds = ("level", "noise", "mp3", "lowpass", "speed")
-    points = [Point(None, 8, 10, 0.8, None)]
-    points += [Point(Disturbance(kind, value, 0), 5, 10, 0.5, None) for kind in kinds for value in (0.5, 0.9)]
+    points = [right_of(8, 10)]
+    points += [right_of(5, 10, Disturbance(kind, value, 0)) for kind in kinds for value in (0.5, 0.9)]
     draw(points, 0.3, "title")
     shown = [axes for axes in figures[0].axes if axes.get_visible()]
     assert [axes.get_ylabel() for axes in shown] == ["accuracy, %", "", "", "accuracy, %", ""]
+
+
+def test_intervals_are_over_groups(bench, birds, asked):
+    """Clips of one number, one of each class, are a group."""
+    outcome = bench.run(*birds, "split=grouped", "dataset.group_pattern='[^/]*/(\\d+)'")
+    robustness(asked(f"run={outcome.run_id}", *NOTHING, "level=[-40]"))
+    run = read_predictions(bench.store().artifact(outcome.run_id, PREDICTIONS), outcome.run_id)
+    where = run.where("test")
+    correct = np.array([[run.predicted[i] == run.labels[i] for i in where]])
+    expected = accuracy_interval(correct, [run.groups[i] for i in where])
+    assert len({run.groups[i] for i in where}) < len(where)
+    assert (float(rows(bench)[0]["low"]), float(rows(bench)[0]["high"])) == pytest.approx(
+        (expected.low, expected.high), abs=1e-6
+    )

@@ -67,3 +67,25 @@ def test_missing_seeds_of_the_sweep(shelf):
     report = compare(shelf.desk(cells))
     assert report.missing == ("python -m src.train -m seed=0 dataset=composer preprocess=normalized",)
     assert report.tables[0].rows[0][-3] == "1 of 2"
+
+
+def test_two_spellings_of_a_setting_are_one_cell(shelf):
+    cells = wanted("", Typed.of(["dataset=composer", "head.learning_rate=0.1,1e-1,0.3", "seed=0"]))
+    for one, count in zip(cells, (30, None, 35), strict=True):
+        if count is not None:
+            shelf.add(one, 0, np.arange(40) < count)
+    report = compare(shelf.desk(cells))
+    cells_table, found = report.tables
+    assert [row[2] for row in cells_table.rows] == ["0.1", "0.3"]
+    assert [row[1] for row in found.rows] == ["unprocessed, head.learning_rate: 0.3 − 0.1"] or len(found.rows) == 1
+    assert any("head.learning_rate=1e-1 has the runs of" in note for note in report.notes)
+
+
+def test_a_seed_given_twice_is_one_seed(shelf, caplog):
+    (one,) = wanted("", Typed.of(["dataset=composer", "preprocess=normalized", "seed=0,0,1"]))
+    assert one.seeds == (0, 1)
+    assert "seed: got 0,0,1" in caplog.text
+    for seed in (0, 1):
+        shelf.add(one, seed, np.arange(40) < 30 + seed)
+    (row,) = compare(shelf.desk([one])).tables[0].data
+    assert row["seeds"] == "0 1"
