@@ -37,7 +37,7 @@ def prefetch(cfg: DictConfig) -> None:
         experiment = configure.experiment(cfg, shared, own=("share",))
     place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
     title = experiment.dataset.title
-    contents = list_clips(experiment.dataset, place)
+    contents = list_clips(experiment.dataset, place, anew=configure.truth("force", cfg.force))
     told = place.progress(f"{title}: features")
     found = extract(contents, experiment.recipe, cache=place.cache, workers=place.workers, progress=told)
     for message in found.failed.values():

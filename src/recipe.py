@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from src.backbone import Backbone
-from src.data.audio import DECODING_VERSION, Window, decode
+from src.data.audio import DECODING_VERSION, Facts, Window, decode
 from src.data.waveform import Waveform
 from src.features import FEATURE_VERSION
 from src.preprocess import Preprocess
@@ -32,9 +32,9 @@ class Drawing:
         processed = self.preprocess(waveform)
         return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
 
-    def stats(self, waveform: Waveform, image: Image, rms: float | None) -> RenderStats:
-        """What of a waveform its image shows; `rms` before it was resampled, None: it was not."""
-        return render_stats(waveform, self.mono, self.spectrogram, image, rms)
+    def stats(self, waveform: Waveform, image: Image, facts: Facts | None) -> RenderStats:
+        """What of a waveform its image shows; `facts` of the clip before it was resampled, None: it was not."""
+        return render_stats(waveform, self.mono, self.spectrogram, image, facts)
 
 
 def input_key(drawing: Drawing, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
@@ -75,16 +75,16 @@ class Recipe:
         with timer("decode"):
             waveform, facts = decode(path, self.window)
         with timer("picture"):
-            value, rendered = self.render(waveform, facts.rms)
+            value, rendered = self.render(waveform, facts)
         return value, ClipStats(facts, rendered)
 
-    def render(self, waveform: Waveform, rms: float | None = None) -> tuple[np.ndarray, RenderStats]:
-        """One decoded clip up to the backbone's input, and what of it that shows; `rms` as for `Drawing.stats`."""
+    def render(self, waveform: Waveform, facts: Facts | None = None) -> tuple[np.ndarray, RenderStats]:
+        """One decoded clip up to the backbone's input, and what of it that shows; `facts` as for `Drawing.stats`."""
         if self.backbone.input == "waveform":
             value = self.backbone.prepare(self.drawing.preprocess(waveform))
-            return value, render_stats(waveform, "mean", None, None, rms)
+            return value, render_stats(waveform, "mean", None, None, facts)
         image = self.drawing.picture(waveform)
-        return self.backbone.prepare(image), self.drawing.stats(waveform, image, rms)
+        return self.backbone.prepare(image), self.drawing.stats(waveform, image, facts)
 
 
 class Timer:

@@ -89,7 +89,7 @@ class ClipStats:
 
 
 def render_stats(
-    waveform: Waveform, mono: str, spectrogram: Spectrogram | None, image: Image | None, rms: float | None
+    waveform: Waveform, mono: str, spectrogram: Spectrogram | None, image: Image | None, facts: Facts | None
 ) -> RenderStats:
     """Compare what is drawn with the recording.
 
@@ -99,13 +99,15 @@ def render_stats(
         waveform: the decoded clip, before any preprocessing.
         mono: how its channels become one.
         spectrogram, image: what draws, and what it drew after preprocessing; None where the network takes the waveform.
-        rms: root mean square of the clip before it was resampled; None: it was not.
+        facts: of the clip before it was resampled; None: it was not.
     """
     drawn = waveform.mono(mono)
     with np.errstate(over="ignore", invalid="ignore"):  # of amplitudes above 1e19, which are then left without warnings
         power = float(np.mean([_power(channel) for channel in waveform.samples]))
         common = power / len(waveform.samples) if mono == "mean" else power
-        kept = min(1.0, power / rms**2) if rms else 1.0
+        kept = 1.0
+        if facts is not None and facts.sample_rate != waveform.sample_rate and facts.rms > 0:
+            kept = min(1.0, power / facts.rms**2)
         contrast = math.nan
         if spectrogram is not None and image is not None:
             contrast = _contrast(image, spectrogram, waveform.sample_rate)

@@ -372,10 +372,8 @@ def _keep(result: JobResult) -> None:
     from src.database import folder_trouble
 
     if _current.folder is not None:
-        content, file = (
-            json.dumps(asdict(result), ensure_ascii=False).encode(),
-            _current.folder / f"{result.number}.json",
-        )
+        content = json.dumps(asdict(result)).encode()  # a path in it need not be UTF-8
+        file = _current.folder / f"{result.number}.json"
         try:
             write_atomically(file, content)
         except OSError as error:

@@ -37,7 +37,7 @@ def show(cfg: DictConfig) -> None:
         drawing = configure.drawing(settings)
         waveform, facts = decode(audio, drawing.window)
         levels = drawing.picture(waveform)
-        warnings = drawing.stats(waveform, levels, facts.rms).warnings()
+        warnings = drawing.stats(waveform, levels, facts).warnings()
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
         write_asked(f"picture={picture}", {picture: stream.getvalue()})

@@ -92,3 +92,11 @@ def test_a_job_and_all_that_uses_its_run(bench, strange, compose, capsys):
     small = ["backbone=pixels", "backbone.rows=4", "backbone.columns=4"]
     show(compose([*places, f"paths.tracking='{bench.tracking}'", *small, f"audio='{file}'", *words], "show"))
     assert "M\\xfasica.wav" in (bench.folder / "x.csv").read_text("utf8")
+
+
+def test_a_sweep_over_a_folder_of_a_strange_name(tmp_path, write_clips, run_train, tiny):
+    root = tmp_path / os.fsdecode(b"S\xf6unds")
+    write_clips(tmp_path / "plain", ["low", "high"], 10)
+    (tmp_path / "plain").rename(root)
+    done = run_train(["-m", *tiny, "dataset=folder", f"dataset.root='{root}'", "seed=0,1"], tmp_path)
+    assert (done.returncode, done.stdout.count(": accuracy ")) == (0, 2), done.stderr

@@ -205,3 +205,7 @@ def test_loud_and_tiny_samples_overflow_nothing(tmp_path):
         waveform = Waveform(np.full((2, 100), amplitude, np.float32), 8000)
         drawing = Drawing(Window(0.0, None, None), "mean", NORMALIZED, PICTURES["asperes"])
         assert "silent" not in drawing.stats(waveform, drawing.picture(waveform), None).warnings()
+
+
+def test_a_tiny_clip_that_is_levelled_loses_nothing(tmp_path):
+    assert stats(tmp_path, tone(440, 8000, amplitude=1e-25), 8000).warnings() == []  # its square is below float32

@@ -48,7 +48,7 @@ class Measured:
 def measure(
     dataset: Dataset,
     window: Window,
-    drawing: Drawing | None,
+    drawing: Drawing | None = None,
     *,
     cache: Path,
     workers: int,
@@ -136,7 +136,7 @@ class _Decoding:
         if self.drawing is None:
             return row
         drawn = resampled(waveform, self.drawing.window.sample_rate)
-        return np.concatenate([row, self.drawing.stats(drawn, self.drawing.picture(drawn), facts.rms).row()])
+        return np.concatenate([row, self.drawing.stats(drawn, self.drawing.picture(drawn), facts).row()])
 
     def keep(self, rows: Mapping[str, Row]) -> None:
         """Write rows and facts; a place that cannot be written costs time next time, nothing else."""

@@ -93,7 +93,7 @@ def predictions(
         try:
             window, waveform, facts = source.take(timer)
             with timer("picture"):
-                value, rendered = model.recipe.render(resampled(waveform, window.sample_rate), facts.rms)
+                value, rendered = model.recipe.render(resampled(waveform, window.sample_rate), facts)
         except (UnreadableAudio, MemoryError) as error:
             reason = str(error) or f"{source.path}: too long for this memory"
             return _Piece(source.file, source.path, reason=reason)
