@@ -39,8 +39,8 @@ paper: setup ## the paper's tables and figures from the runs there are: reports/
 $(REPORTS): setup ## one of them, e.g. make table2
 	$(PY) -m src.report name=$@
 
-test: setup ## run the tests
-	$(PY) -m pytest -m "not slow"
+test: setup ## run the tests, two at a time
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 soak: setup ## the long tests as well: kills, races, restarts
 	$(PY) -m pytest

@@ -46,6 +46,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if not lacking[item]]
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of a worker process: hand over what was left out. Each collects all tests, so that one of them is enough."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(_left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker process has ended."""
+    for wanted, count in getattr(node, "workeroutput", {}).get("left_out", {}).items():
+        _left_out[wanted] = count
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Says which tests did not run and what they want."""
     for wanted, count in sorted(_left_out.items()):
