@@ -60,7 +60,7 @@ bench-scale: setup ## cost against clips, seeds and workers: reports/bench-scale
 	$(PY) -m benchmarks.scale $(SIZE)
 
 ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)
-	$(PY) -m src.ui port=$(PORT)
+	$(PY) -m src.sweep.ui port=$(PORT)
 
 server: setup ## MLflow on PostgreSQL (Debian's postgresql) on 127.0.0.1 (PORT=5000)
 	$(PY) -m src.server port=$(PORT)

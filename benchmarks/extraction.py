@@ -16,10 +16,10 @@ from hydra import compose, initialize_config_dir
 
 from benchmarks.commands import settings
 from benchmarks.measuring import ROOT, cores
-from src import configure
 from src.backbone import frozen, openvino_engine
-from src.extract import Extraction, extract
-from src.material import Place, list_clips
+from src.config import build
+from src.features.extract import Extraction, extract
+from src.features.labelled import Place, list_clips
 from src.spectrogram import asperes
 
 # What is imported here is not counted: the libraries of pictures, of the network, and of the engine.
@@ -33,7 +33,7 @@ def prepared(audio: Path, place: Path, workers: int) -> Callable[[], Extraction]
         cfg = compose("config", [*settings(audio, place), f"workers={workers}"])
 
     def work() -> Extraction:
-        experiment = configure.experiment(cfg, place)
+        experiment = build.experiment(cfg, place)
         at = Place(Path(experiment.paths.data), Path(experiment.paths.cache), workers, lambda _: None)
         contents = list_clips(experiment.dataset, at)
         return extract(contents, experiment.recipe, cache=at.cache, workers=workers)

@@ -16,8 +16,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from src.ledger.ledger import Ledger
-from src.tracking import Store, TrackingSettings
+from src.tracking.ledger import Ledger
+from src.tracking.store import Store, TrackingSettings
 
 SIZES = (10, 1_000, 10_000)
 REPEATS = 50

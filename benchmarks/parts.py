@@ -19,7 +19,7 @@ from benchmarks.picture import spectrogram
 from src.backbone.frozen import FrozenNetwork
 from src.data.audio import Window, decode
 from src.data.waveform import Waveform
-from src.features import FeatureCache
+from src.features.cache import FeatureCache
 from src.head.steps import LinearStep
 
 RATE, FEATURES = 44100, 1280

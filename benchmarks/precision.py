@@ -29,11 +29,11 @@ from src.data.folder import class_folders, scan
 from src.data.split import assign_folds
 from src.evaluation.comparison import Cell, compare
 from src.evaluation.intervals import accuracy_interval
+from src.evaluation.text_table import signed, span
+from src.features.pipeline import Drawing
+from src.features.preprocess import Preprocess
 from src.head import Examples, Trainer
 from src.head.estimators import Logistic
-from src.preprocess import Preprocess
-from src.recipe import Drawing
-from src.report.table import signed, span
 
 PRECISIONS = ("float32", "bfloat16")
 CONDITIONS = {"unprocessed": [], "normalized": [0.0]}

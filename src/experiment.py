@@ -8,25 +8,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src import provenance
-from src.contents import Contents
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings, classes_of
 from src.data.paths import Paths
 from src.data.split import Split
 from src.errors import UserError, printable
-from src.features import digest_of
+from src.features.cache import digest_of
+from src.features.digests import Contents
+from src.features.labelled import Material, Place, Progress, list_clips, prepare
+from src.features.pipeline import Drawing, Recipe, input_key
 from src.head import FittedHead, Head, MetricLogger, Trainer
-from src.ledger.ledger import Ledger
-from src.material import Material, Place, Progress, list_clips, prepare
-from src.recipe import Drawing, Recipe, input_key
-from src.results import CORRECT, CorrectClips, log_results
-from src.tracking import RunRecord, Store, flat
-from src.trained.card import Card
-from src.transfer import FineTune, Transfer, check_head
+from src.head.transfer import FineTune, Transfer, check_head
+from src.tracking import provenance
+from src.tracking.ledger import Ledger
+from src.tracking.model_card import Card
+from src.tracking.results import CORRECT, CorrectClips, log_results
+from src.tracking.store import RunRecord, Store, flat
 
 if TYPE_CHECKING:
-    from src.transfer.tuning import Tuned
+    from src.head.finetune import Tuned
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
             run.log(params=flat(experiment.settings))
             learned = learn(experiment, contents, place, run.lightning_logger())
             if learned.tuned is not None:
-                from src.transfer.tuning import save
+                from src.head.finetune import save
 
                 with tempfile.TemporaryDirectory() as folder:
                     save(learned.tuned, Path(folder))
@@ -256,8 +256,8 @@ def _fine_tuned(
     experiment: Experiment, settings: FineTune, contents: Contents, begun: Learned, place: Place, logger: MetricLogger
 ) -> Learned:
     """The network trained with the head, and its features of every clip."""
+    from src.head.finetune import finetune
     from src.head.validation import log_validation
-    from src.transfer.tuning import finetune
 
     start = time.perf_counter()
     tuned = finetune(
@@ -275,7 +275,7 @@ def _fine_tuned(
 def _check(experiment: Experiment) -> None:
     """Refuse what cannot be trained before a run begins."""
     if isinstance(experiment.transfer, FineTune):
-        from src.transfer.tuning import tunable  # here: torch and Lightning take seconds
+        from src.head.finetune import tunable  # here: torch and Lightning take seconds
 
         tunable(experiment.recipe.backbone)
         check_head(experiment.head)

@@ -3,20 +3,21 @@
 import hydra
 from omegaconf import DictConfig
 
-from src import entry, sweeping
+from src.cli import launch as entry
+from src.cli import sweep
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="show")
 def main(cfg: DictConfig) -> None:
     """One file."""
-    sweeping.run_single(cfg, _show)
+    sweep.run_single(cfg, _show)
 
 
 def _show(cfg: DictConfig) -> None:
-    from src.viewing import show
+    from src.show_file import show
 
     show(cfg)
 
 
 if __name__ == "__main__":
-    entry.launch(main, sweeping.finish)
+    entry.launch(main, sweep.finish)

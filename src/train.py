@@ -8,7 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from src import entry, sweeping
+from src.cli import launch as entry
+from src.cli import sweep as sweeping
 
 if TYPE_CHECKING:
     from src.experiment import Outcome
@@ -23,10 +24,10 @@ def main(cfg: DictConfig) -> None:
 def _train(cfg: DictConfig, shared: Path) -> "Outcome":
     hydra_config = HydraConfig.get()
     if hydra_config.mode != RunMode.MULTIRUN:  # the jobs of a sweep are checked before its first
-        from src.effect import check_job
+        from src.config.effect import check_job
 
         check_job(cfg, list(hydra_config.overrides.task))
-    from src.job import train  # only now, since this imports what takes seconds
+    from src.cli.job import train  # only now, since this imports what takes seconds
 
     return train(cfg, shared)
 

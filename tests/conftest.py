@@ -218,16 +218,16 @@ class Bench:
 
     def configured(self, *more: str) -> Any:
         """The Experiment of some settings."""
-        from src import configure
+        from src.config import build
 
-        return configure.experiment(self.config(*more), self.folder / "decision")
+        return build.experiment(self.config(*more), self.folder / "decision")
 
     def store(self) -> Any:
         """Where its runs are."""
-        from src import configure
-        from src.tracking import Store
+        from src.config import build
+        from src.tracking.store import Store
 
-        return Store(*configure.tracking(self.config("dataset=genre")))
+        return Store(*build.tracking(self.config("dataset=genre")))
 
     def run(self, *more: str, force: bool = False, **changes: Any) -> Any:
         """The Outcome of one job; `changes` replace fields of the Experiment."""
@@ -267,9 +267,9 @@ def place(tmp_path, write_clips, dataset_settings):
 
     from toy import recipe
 
-    from src.contents import read_contents
     from src.data.dataset import recordings
-    from src.extract import extract
+    from src.features.digests import read_contents
+    from src.features.extract import extract
 
     class Place:
         root = tmp_path / "audio"

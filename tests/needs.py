@@ -31,7 +31,7 @@ def _can_mount() -> bool:
 
 def _has_postgresql() -> bool:
     from src.errors import UserError
-    from src.ledger.postgres import found
+    from src.server.postgres import found
 
     named = os.environ.get("EARSIGHT_POSTGRES")
     try:

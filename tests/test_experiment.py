@@ -16,11 +16,11 @@ import safetensors.numpy
 import torch
 import yaml
 
+from src.cli.sweep import JobResult
+from src.cli.sweep_table import comparison
 from src.data.split import hash_part
 from src.errors import UserError
 from src.head import load_head
-from src.report.sweep import comparison
-from src.sweeping import JobResult
 
 CONDITIONS = ("unprocessed", "normalized", "augmented")
 
@@ -81,7 +81,7 @@ def test_the_stored_head_gives_the_stored_probabilities(bench, birds):
     card = json.loads(store.artifact(outcome.run_id, "head.json"))
     tensors = safetensors.numpy.load(store.artifact(outcome.run_id, "head.safetensors"))
     head = load_head(card["kind"], tensors)
-    from src.recipe import Timer
+    from src.features.pipeline import Timer
 
     for row in table(store, outcome)[::7]:
         folder = "owl" if row["clip"].startswith("owl/") else "Zaun könig"

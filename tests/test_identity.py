@@ -22,13 +22,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from sounds import make_tone
 
-from src import configure
+from src.config import build as configure
+from src.config.effect import without_effect
 from src.data import manifest, sources
-from src.effect import without_effect
 from src.errors import UserError
 from src.experiment import Experiment, learn
-from src.material import Place, list_clips
-from src.results import predictions
+from src.features.labelled import Place, list_clips
+from src.tracking.results import predictions
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 CLIPS = 10

@@ -10,10 +10,10 @@ from html import escape
 import pytest
 import soundfile
 
-from src.classifying import predict
-from src.exhibiting import exhibit
-from src.readying import make_ready
-from src.viewing import show
+from src.gallery.gallery import exhibit
+from src.predict.classify import predict
+from src.prepare.dataset import make_ready
+from src.show_file import show
 
 NAMES = [
     b"M\xfasica.wav",

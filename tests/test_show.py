@@ -7,13 +7,13 @@ import pytest
 import soundfile
 from PIL import Image
 
-from src import configure
-from src.contents import read_contents
+from src.config import build
 from src.data.audio import Window, decode
 from src.data.dataset import recordings
 from src.errors import UserError
-from src.extract import extract
-from src.viewing import show
+from src.features.digests import read_contents
+from src.features.extract import extract
+from src.show_file import show
 
 SMALL = ["dataset=genre", "backbone=pixels", "backbone.rows=4", "backbone.columns=4", "workers=1"]
 
@@ -56,7 +56,7 @@ def test_the_picture_is_exact(shown, tmp_path, sound, spectrogram):
             f"audio='{tmp_path / 'a.wav'}'", f"picture='{tmp_path / 'out' / 'a.png'}'", f"spectrogram={spectrogram}",
             f"preprocess={condition}",
         )  # fmt: skip
-        drawing = configure.drawing(configure.plain(config))
+        drawing = build.drawing(build.plain(config))
         waveform = drawing.preprocess(decode(tmp_path / "a.wav", Window(0.0, None, None))[0])
         expected = drawing.spectrogram.picture(waveform.samples.mean(axis=0, dtype=np.float32), 22050)
         with Image.open(tmp_path / "out" / "a.png") as picture:
@@ -101,7 +101,7 @@ def read(path) -> tuple[list[str], list[str]]:
 def test_features_are_those_that_a_run_uses(shown, tmp_path, write_clips, dataset_settings, words):
     files = write_clips(tmp_path / "data" / "genre", ["rock", "metal"], 2, seconds=0.5)
     config = shown(f"audio='{files[1]}'", f"features='{tmp_path / 'f.csv'}'", "spectrogram=mel", *words)
-    recipe = configure.recipe(configure.plain(config), tmp_path / "decision")
+    recipe = build.recipe(build.plain(config), tmp_path / "decision")
     dataset = recordings(dataset_settings(tmp_path / "data" / "genre"))
     contents = read_contents(dataset, cache=tmp_path / "cache", workers=1)
     found = extract(contents, recipe, cache=tmp_path / "cache", workers=1)

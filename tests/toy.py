@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 
 from src.data.audio import Window
-from src.preprocess import Preprocess
-from src.recipe import Drawing, Recipe
+from src.features.pipeline import Drawing, Recipe
+from src.features.preprocess import Preprocess
 from src.spectrogram.waveform import WaveformPicture
 
 

@@ -18,10 +18,10 @@ from torch.nn import functional
 from src.errors import UserError
 from src.head import Examples, MetricLogger, Trainer
 from src.head.draws import BalancedDraws
+from src.head.signals import uninterrupted
 from src.head.steps import AutogradStep, LinearStep, Step
 from src.head.surroundings import honest_signals, quiet, threads
 from src.head.validation import metric_logger
-from src.signals import uninterrupted
 
 # weight "outputs inputs" and bias "outputs"
 Layer = tuple[Float32[np.ndarray, "_ _"], Float32[np.ndarray, " _"]]

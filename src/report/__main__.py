@@ -6,7 +6,8 @@ from typing import cast
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src import entry, sweeping
+from src.cli import launch as entry
+from src.cli import sweep as sweeping
 
 # Hydra takes several values for a multirun; here they are the sweep to report on.
 _swept: list[str] = []
@@ -23,13 +24,13 @@ def _report(cfg: DictConfig) -> None:
 
     from hydra.core.hydra_config import HydraConfig
 
-    from src import configure
-    from src.console import progress_bar
+    from src.cli.console import progress_bar
+    from src.config import build
     from src.errors import UserError
     from src.report.asked import Typed
     from src.report.making import Request, make
     from src.report.studio import Studio
-    from src.tracking import Store
+    from src.tracking.store import Store
 
     # as typed: a reference to the environment may stand for a password, and reports print commands
     words = cast(list[str], OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False))
@@ -39,11 +40,11 @@ def _report(cfg: DictConfig) -> None:
         name=str(cfg.name),
         action=str(cfg.action),
         folder=Path(str(cfg.folder)),
-        resample_seed=configure.whole("resample_seed", cfg.resample_seed),
+        resample_seed=build.whole("resample_seed", cfg.resample_seed),
         typed=typed,
-        studio=Studio(typed, configure.workers(cfg.workers), show),
+        studio=Studio(typed, build.workers(cfg.workers), show),
     )
-    if not make(request, lambda: Store(*configure.tracking(cfg))):
+    if not make(request, lambda: Store(*build.tracking(cfg))):
         raise UserError("report: not everything could be made; see the errors above")
 
 

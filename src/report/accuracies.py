@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from src.evaluation.text_table import NONE, points, signed, span
 from src.report.desk import Row
 from src.report.document import MISSING, Table, percent
 from src.report.paper_values import Published
-from src.report.table import NONE, points, signed, span
 
 NOTES = (
     "Accuracy on the test clips in percent, mean and standard deviation over seeds. Interval: a score interval over "

@@ -15,13 +15,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from src import configure
-from src.configure import Choices
-from src.effect import given_by, refuse_ignored
+from src.config import build
+from src.config.build import Choices
+from src.config.effect import given_by, refuse_ignored
 from src.errors import UserError
 from src.experiment import settings_key
-from src.features import digest_of
-from src.report.wanted import Wanted
+from src.features.cache import digest_of
+from src.tracking.expected_cell import Wanted
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class _Composer:
 @cache
 def _plain(experiment: str, words: tuple[str, ...]) -> dict[str, Any]:
     composed = _composed(experiment, words)
-    return configure.plain(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
+    return build.plain(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))
 
 
 def _cell(
@@ -153,7 +153,7 @@ def _cell(
     seeds: tuple[int, ...],
     make: _Composer,
 ) -> tuple[Wanted, Choices]:
-    chosen = configure.choices(make(axes))
+    chosen = build.choices(make(axes))
     dataset = chosen.dataset
     key = settings_key(
         dataset, chosen.drawing, chosen.backbone,
@@ -200,7 +200,7 @@ def _check(experiment: str, axes: Mapping[str, Sequence[str]], typed: Typed) -> 
 def _seeds(swept: Sequence[str] | None, common: dict[str, str]) -> tuple[int, ...]:
     if swept is None:
         word = common.pop("seed", None)
-        return _SEEDS if word is None else (configure.whole("seed", int(_value("seed", word))),)
+        return _SEEDS if word is None else (build.whole("seed", int(_value("seed", word))),)
     try:
         return _once("seed", (int(value) for value in swept))
     except ValueError as error:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from src.report import desk as desks
-from src.report.canvas import BASELINE_COLOUR, FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 from src.report.desk import BASELINE, NETWORK, Desk, Row
 from src.report.document import Picture, Report
+from src.tracking.canvas import BASELINE_COLOUR, FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paired
 from src.report.cost import cost
@@ -35,7 +36,6 @@ from src.report.judging import (
     some_differ,
 )
 from src.report.paired import Compared
-from src.report.table import NONE
 
 EXPERIMENTS = ("table2_network", "table2_baseline", "loudness", "augmentation", "timing_timbre")
 _HEADER = ("statement", "where", "tested on", "verdict", "evidence", "audio")

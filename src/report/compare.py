@@ -6,10 +6,10 @@ from itertools import combinations
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import Label, cells_table
-from src.report.cell import Cell
 from src.report.desk import Desk, Row
 from src.report.document import Report
 from src.report.paired import Pair
+from src.tracking.cell import Cell
 
 _OTHER_CLIPS = "split"
 

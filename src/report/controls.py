@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from src.evaluation.intervals import Interval, accuracy_interval
+from src.evaluation.text_table import NONE, points, span
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table
 from src.report.desk import Desk, Row
 from src.report.document import MISSING, Report, Table
 from src.report.followup import present
-from src.report.predictions import Predictions
-from src.report.table import NONE, points, span
+from src.tracking.predictions import Predictions
 
 EXPERIMENTS = ("table2_network", "control_pixels", "control_random")
 _CONDITIONS = ("unprocessed", "normalized")

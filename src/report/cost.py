@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from statistics import mean
 
+from src.evaluation.text_table import NONE
 from src.report import paper_values
 from src.report.desk import Row
 from src.report.judging import Judgement
-from src.report.table import NONE
 
 _STAGES = ("decode", "picture", "backbone")
 _HOUR = 3600.0

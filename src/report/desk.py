@@ -8,11 +8,11 @@ import numpy as np
 
 from src.evaluation.verdict import Verdict, judge
 from src.report import paper_values
-from src.report.cell import Cell, Score, score
 from src.report.document import Source
 from src.report.paper_values import Published
-from src.report.wanted import commands
-from src.tracking import RunRecord
+from src.tracking.cell import Cell, Score, score
+from src.tracking.expected_cell import commands
+from src.tracking.store import RunRecord
 
 NETWORK, BASELINE = "network", "baseline"
 _NAMED = 6

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from src.evaluation.intervals import Interval
-from src.report.table import NONE
+from src.evaluation.text_table import NONE
 
 MISSING = "missing"
 """Nothing to show where something should be."""

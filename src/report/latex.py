@@ -5,7 +5,7 @@ import textwrap
 from src.redaction import printable_lines
 from src.report.document import Report, Table
 from src.report.markup import source_text
-from src.report.naming import one_line
+from src.tracking.naming import one_line
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from src.config.select_run import dataset_and_place, of_one_data
 from src.errors import UserError
-from src.report.cell import Cell, tested
-from src.report.predictions import PREDICTIONS, Predictions, read_predictions
-from src.report.wanted import Wanted
-from src.tracking import RunRecord, Store
-from src.using import dataset_and_place, of_one_data
+from src.tracking.cell import Cell, tested
+from src.tracking.expected_cell import Wanted
+from src.tracking.predictions import PREDICTIONS, Predictions, read_predictions
+from src.tracking.store import RunRecord, Store
 
 log = logging.getLogger(__name__)
 

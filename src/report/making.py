@@ -21,8 +21,8 @@ from src.report.library import Library
 from src.report.page import page
 from src.report.recipes import NAMES, PAPER, RECIPES, parts
 from src.report.studio import Studio
-from src.report.wanted import Wanted
-from src.tracking import Store
+from src.tracking.expected_cell import Wanted
+from src.tracking.store import Store
 
 log = logging.getLogger(__name__)
 ACTIONS = ("show", "missing", "run")

@@ -3,9 +3,9 @@
 import csv
 import io
 
+from src.evaluation.text_table import text_table
 from src.redaction import printable_lines
 from src.report.document import Report, Source, Table
-from src.report.table import text_table
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~$"} | {"\n": " ", "\r": " "})
 _COMMAND = "python "

@@ -10,10 +10,10 @@ from jaxtyping import Float64
 from src.errors import UserError
 from src.evaluation.comparison import Comparison, Votes, compare
 from src.evaluation.statistics import holm
-from src.report.cell import Cell
+from src.evaluation.text_table import NONE, signed, span
 from src.report.desk import Row
 from src.report.document import MISSING, Table, p_value, percent
-from src.report.table import NONE, signed, span
+from src.tracking.cell import Cell
 
 ALPHA = 0.05
 TWO_POINTS = 0.02

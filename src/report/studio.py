@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from src import configure
+from src.config import build as configure
 from src.data.audio import Window, decode
 from src.data.clip import Clip
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.data.waveform import Waveform
-from src.material import Place, Progress, list_clips
-from src.recipe import Drawing
+from src.features.labelled import Place, Progress, list_clips
+from src.features.pipeline import Drawing
 from src.report.asked import Typed, wanted
 
 

@@ -4,15 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paper_values
-from src.report.cell import Cell
 from src.report.desk import Desk
 from src.report.document import MISSING, Report, Table
 from src.report.paper_values import PublishedDataset
-from src.report.predictions import Predictions
-from src.report.table import NONE
-from src.report.wanted import commands
+from src.tracking.cell import Cell
+from src.tracking.expected_cell import commands
+from src.tracking.predictions import Predictions
 
 EXPERIMENTS = ("table2_network", "table2_baseline")
 _HEADER = (

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table, paper_text
 from src.report.desk import BASELINE, NETWORK, Desk, Row
 from src.report.document import Report, Table
 from src.report.paired import Compared, Pair
-from src.report.table import NONE
 
 EXPERIMENTS = {"table2_network": NETWORK, "table2_baseline": BASELINE}
 _PAPER = ("unprocessed", "normalized")

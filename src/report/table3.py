@@ -1,10 +1,10 @@
 """Table 3: Ballroom without its small classes."""
 
+from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
 from src.report.accuracies import cells_table
 from src.report.desk import Desk, Row
 from src.report.document import Report
-from src.report.table import NONE, points
 
 EXPERIMENT = "table3"
 

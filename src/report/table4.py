@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from src.evaluation.overlap import mean_overlap, overlap_matrix, overlap_of_normals
+from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
 from src.report import paper_values
-from src.report.cell import Cell
 from src.report.desk import Desk
 from src.report.document import MISSING, Report, Table
-from src.report.table import NONE, points
 from src.report.table1 import EXPERIMENTS, clips_of
-from src.report.wanted import commands
+from src.tracking.cell import Cell
+from src.tracking.expected_cell import commands
 
 _HEADER = ("dataset", "class", "RMS", "sd", "paper's RMS", "paper's sd", "difference", "clips", "audio")
 _NOTES = (

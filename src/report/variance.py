@@ -3,11 +3,11 @@
 import numpy as np
 
 from src.evaluation.statistics import VarianceSplit, variance_split
+from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
-from src.report.cell import Cell
 from src.report.desk import Desk
 from src.report.document import MISSING, Report, Table
-from src.report.table import NONE, points
+from src.tracking.cell import Cell
 
 EXPERIMENT = "split_variance"
 _HEADER = ("dataset", "accuracy", "sd of split", "sd of seed", "split's share", "runs", "audio", "made by")

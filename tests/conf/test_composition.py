@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from toy import Toy
 
-from src import configure
 from src.backbone import Backbone
 from src.backbone.auto import Decision
+from src.config import build as configure
 from src.errors import UserError
 from src.experiment import Experiment
 

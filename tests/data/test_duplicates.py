@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from src.contents import read_contents
 from src.data.clip import Clip, Dataset
 from src.data.duplicates import connected, merged_groups
 from src.data.split import Split
 from src.errors import UserError
+from src.features.digests import read_contents
 
 
 def made(folder: Path, contents: dict[str, bytes], groups: dict[str, str] | None = None) -> Dataset:

@@ -13,8 +13,8 @@ import pytest
 from src.report.asked import Typed, wanted
 from src.report.desk import Desk
 from src.report.library import Library
-from src.report.wanted import Wanted
-from src.tracking import Store, TrackingSettings
+from src.tracking.expected_cell import Wanted
+from src.tracking.store import Store, TrackingSettings
 
 _NAMES = count()
 NETWORK = ("efficientnet_lite0", "imagenet efficientnet_lite0 1a2b3c4d")

@@ -3,8 +3,8 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation.intervals import accuracy_interval
-from src.report.cell import score
-from src.report.predictions import read_predictions
+from src.tracking.cell import score
+from src.tracking.predictions import read_predictions
 from tests.report.conftest import predictions_csv
 
 

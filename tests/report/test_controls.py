@@ -1,7 +1,7 @@
 import numpy as np
 
 from src.report.controls import alone, controls
-from src.report.predictions import read_predictions
+from src.tracking.predictions import read_predictions
 from tests.report.conftest import predictions_csv
 
 ALL = np.ones(40, dtype=bool)

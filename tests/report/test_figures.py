@@ -11,11 +11,11 @@ from src.data.clip import Clip
 from src.errors import UserError
 from src.report import bars, pictures
 from src.report.asked import Typed
-from src.report.canvas import DPI, canvas, draw_spectrogram
-from src.report.confusion import draw_confusion
 from src.report.studio import Studio
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.mel import Mel
+from src.tracking.canvas import DPI, canvas, draw_spectrogram
+from src.tracking.confusion import draw_confusion
 
 METRES = ("guitar_3_4", "guitar_4_4", "piano_3_4", "piano_4_4")
 

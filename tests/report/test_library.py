@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.material import Place, contents_at_hand
+from src.features.labelled import Place, contents_at_hand
 from tests.report.conftest import NETWORK
 
 RIGHT = np.ones(10, dtype=bool)

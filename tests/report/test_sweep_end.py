@@ -5,11 +5,11 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from src.cli.sweep import JobResult
+from src.cli.sweep_table import comparison, summary
 from src.evaluation.intervals import accuracy_interval
 from src.experiment import Outcome
-from src.report.sweep import comparison, summary
-from src.results import CorrectClips
-from src.sweeping import JobResult
+from src.tracking.results import CorrectClips
 
 TAGS = {
     "dataset": "composer", "preprocess": "normalized", "spectrogram": "asperes", "backbone": "net", "weights": "w 1",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.evaluation.intervals import accuracy_interval
-from src.report.table import signed
+from src.evaluation.text_table import signed
 from src.report.table2 import table2
 
 CLIPS = 40

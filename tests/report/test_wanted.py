@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from src.report.wanted import commands
-from src.tracking import RunRecord
+from src.tracking.expected_cell import commands
+from src.tracking.store import RunRecord
 
 LITE0 = {"backbone": "efficientnet_lite0", "weights": "imagenet efficientnet_lite0 1a2b3c4d"}
 COMPOSER = ("dataset=composer", "preprocess=normalized")

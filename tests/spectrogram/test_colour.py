@@ -10,10 +10,10 @@ from PIL import Image
 
 from src.backbone.squash import squash
 from src.errors import UserError
-from src.report.canvas import canvas, draw_spectrogram, png
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.phase import Phase, wheel
 from src.spectrogram.sox import Sox, colours
+from src.tracking.canvas import canvas, draw_spectrogram, png
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 16000
@@ -190,7 +190,7 @@ def test_a_whole_job_in_colour(name, bench, write_clips) -> None:
 
 
 def test_show_writes_colours(compose, tmp_path) -> None:
-    from src.viewing import show
+    from src.show_file import show
 
     soundfile.write(tmp_path / "a.wav", tone(440), RATE)
     for name in ("sox", "phase"):

@@ -14,7 +14,7 @@ from loopback import Answer
 from src.data import published
 from src.data.published import archive
 from src.errors import UserError
-from src.readying import make_ready
+from src.prepare.dataset import make_ready
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 DANCES = (

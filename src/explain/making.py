@@ -1,0 +1,221 @@
+"""One clip explained: what speaks for its class, which regions decide, and whether they really do."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from src.data.waveform import Waveform
+from src.explain import gradcam, occlusion
+from src.explain.evidence import Eye, Picture
+from src.explain.grid import Cells, Grid, divide
+from src.explain.occlusion import Effects, Level
+from src.explain.regions import Candidate, Region, candidates, deciding, elsewhere, regions
+from src.explain.resynthesis import split
+from src.explain.settings import Settings
+from src.features.pipeline import Recipe
+from src.head import FittedHead
+from src.head.network import FittedNetwork
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_RANDOM_HEADS = 20
+Said = Float32[np.ndarray, " classes"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is explained.
+
+    Attributes:
+        classes: in the order of the head's outputs. workers: threads.
+    """
+
+    recipe: Recipe
+    head: FittedHead
+    classes: Sequence[str]
+    workers: int
+
+    def said(self, pictures: Iterable[Picture]) -> Float32[np.ndarray, "pictures classes"]:
+        """Probabilities of each picture."""
+        return self.head.probabilities(Eye(self.recipe.backbone, self.workers).features(pictures))
+
+
+@dataclass(frozen=True, eq=False)
+class Check:
+    """What the model says where the deciding regions alone are left, and where they are gone.
+
+    Attributes:
+        only, without: probabilities of all classes. elsewhere: of the class explained, without regions of the same
+            shape in other places.
+    """
+
+    only: Said
+    without: Said
+    elsewhere: Float32[np.ndarray, " draws"]
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One decision explained.
+
+    Attributes:
+        target: position of the class explained. said: probabilities of the clip as it is.
+        cam: Grad-CAM over the picture, scaled to at most 1, or None; cam_cells: its mean over each cell.
+        no_cam: why there is none.
+        chosen: the deciding cells; regions: the same, where they lie.
+        in_picture: checked by hiding them in the picture. in_sound: by taking them out of the sound.
+        only, without: those two sounds.
+        random_heads: mean magnitude of the rank correlation between these effects and those under heads whose weights
+            are shuffled; None where the head has no weights to shuffle.
+    """
+
+    classes: tuple[str, ...]
+    target: int
+    said: Said
+    picture: Picture
+    grid: Grid
+    effects: Effects
+    cam: Float64[np.ndarray, "rows columns"] | None
+    cam_cells: Float64[np.ndarray, "bands times"] | None
+    no_cam: str
+    chosen: Candidate
+    regions: list[Region]
+    in_picture: Check
+    in_sound: Check
+    only: Waveform
+    without: Waveform
+    random_heads: float | None
+
+
+def explain(model: Model, waveform: Waveform, settings: Settings, target: int | None) -> Explanation:
+    """Explain what the model says of a clip.
+
+    Args:
+        waveform: the clip as recorded. target: position of the class to explain; None: the one the model chooses.
+
+    Raises:
+        UserError: a layer that is not there, or a model that knows one class only.
+    """
+    network = _network(model)  # before the backbone looks at anything: its engine may change the network
+    picture = model.recipe.drawing.picture(waveform)
+    rows, columns = picture.shape[:2]
+    grid = divide(model.recipe.drawing, waveform, (rows, columns), (settings.bands, settings.times))
+    level = occlusion.fill(picture, grid, settings.fill)
+    features = Eye(model.recipe.backbone, model.workers).features(occlusion.variants(picture, grid, level))
+    said = model.head.probabilities(features[:1])[0]
+    target = int(said.argmax()) if target is None else target
+    effects = occlusion.effects(model.head, features, grid.shape, target)
+    cam, no_cam = _cam(network, model, picture, target, settings.layer)
+    cam_cells = None if cam is None else grid.means(cam)
+    case = _Case(model, waveform, picture, grid, level, target, settings)
+    chosen = case.chosen(effects, cam_cells)
+    in_sound, only, without = case.in_sound(chosen.cells)
+    return Explanation(
+        classes=tuple(model.classes),
+        target=target,
+        said=said,
+        picture=picture,
+        grid=grid,
+        effects=effects,
+        cam=cam,
+        cam_cells=cam_cells,
+        no_cam=no_cam,
+        chosen=chosen,
+        regions=regions(chosen.cells, chosen.basis, grid),
+        in_picture=case.in_picture(chosen.cells),
+        in_sound=in_sound,
+        only=only,
+        without=without,
+        random_heads=_random_heads(model.head, features, effects, target, settings.seed),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A clip and its picture, of which parts are taken away."""
+
+    model: Model
+    waveform: Waveform
+    picture: Picture
+    grid: Grid
+    level: Level
+    target: int
+    settings: Settings
+
+    def chosen(self, effects: Effects, cam: Float64[np.ndarray, "bands times"] | None) -> Candidate:
+        """The candidate that matters for where it is: the class falls further without it than without its like."""
+        share, area = self.settings.share, self.settings.area
+        if self.settings.base == "gradcam" and cam is not None:
+            return Candidate("gradcam", cam, deciding(cam, share, area))
+        found = candidates(effects, share, area)
+        return found[int(np.argmax([self._advantage(one.cells) for one in found]))]
+
+    def in_picture(self, cells: Cells) -> Check:
+        said = self._hidden(~cells, cells, *self._elsewhere(cells))
+        return Check(said[0], said[1], said[2:, self.target])
+
+    def in_sound(self, cells: Cells) -> tuple[Check, Waveform, Waveform]:
+        """Each sound goes the whole way of any other clip: preprocessing, picture, network."""
+        only, without = self._split(cells)
+        removed = (self._split(other)[1] for other in self._elsewhere(cells))
+        said = self.model.said(map(self.model.recipe.drawing.picture, chain((only, without), removed)))
+        return Check(said[0], said[1], said[2:, self.target]), only, without
+
+    def _advantage(self, cells: Cells) -> float:
+        """In probability: in log-odds a hole across all bands, which looks like a new onset, would beat everything."""
+        said = self._hidden(cells, *self._elsewhere(cells))[:, self.target].astype(np.float64)
+        return float(said[1:].mean() - said[0]) if len(said) > 1 else -float(said[0])
+
+    def _hidden(self, *parts: Cells) -> Float32[np.ndarray, "pictures classes"]:
+        return self.model.said(occlusion.hidden(self.picture, self.grid, cells, self.level) for cells in parts)
+
+    def _split(self, cells: Cells) -> tuple[Waveform, Waveform]:
+        return split(self.waveform, self.grid, cells, self.settings.window)
+
+    def _elsewhere(self, cells: Cells) -> list[Cells]:
+        return elsewhere(cells, self.settings.draws, np.random.default_rng(self.settings.seed))
+
+
+def _network(model: Model) -> "nn.Module | str":
+    """The network, or why there is none."""
+    try:
+        return gradcam.differentiable(model.recipe.backbone, model.head)
+    except gradcam.Inapplicable as reason:
+        return str(reason)
+
+
+def _cam(
+    network: "nn.Module | str", model: Model, picture: Picture, target: int, layer: str | None
+) -> tuple[Float64[np.ndarray, "rows columns"] | None, str]:
+    """Grad-CAM over the picture, or why there is none."""
+    if isinstance(network, str):
+        return None, network
+    prepared = model.recipe.backbone.prepare(picture)
+    try:
+        cam = gradcam.gradcam(network, model.head, prepared, target, layer)
+    except gradcam.Inapplicable as reason:
+        return None, str(reason)
+    return gradcam.stretched(cam / (cam.max() or 1.0), picture.shape[0], picture.shape[1]), ""
+
+
+def _random_heads(head: FittedHead, features: np.ndarray, effects: Effects, target: int, seed: int) -> float | None:
+    """The sanity check of Adebayo et al. (2018) on the head: an explanation that shuffled weights share is none."""
+    if not isinstance(head, FittedNetwork) or effects.cells.size < 3:
+        return None
+    rng = np.random.default_rng([seed, 1])
+    ranks = _ranks(effects.cells)
+    found = []
+    for _ in range(_RANDOM_HEADS):
+        weights = tuple(rng.permutation(weight.ravel()).reshape(weight.shape) for weight in head.weights)
+        other = occlusion.effects(replace(head, weights=weights), features, effects.cells.shape, target)
+        found.append(abs(float(np.corrcoef(ranks, _ranks(other.cells))[0, 1])))
+    return float(np.mean(found))
+
+
+def _ranks(values: Float64[np.ndarray, "bands times"]) -> Float64[np.ndarray, " cells"]:
+    return np.argsort(np.argsort(values.ravel(), kind="stable"), kind="stable").astype(np.float64)

@@ -1,0 +1,74 @@
+"""What the files of a dataset hold, by digest, before any is decoded."""
+
+import json
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.data.clip import Clip, Dataset
+from src.data.duplicates import with_duplicates
+from src.data.index import AudioIndex
+from src.errors import printable
+from src.tracking import provenance
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a dataset's files hold, before any is decoded.
+
+    Attributes:
+        digests: SHA-256 of each clip's file by clip id. failed: message for each file that cannot be read.
+    """
+
+    dataset: Dataset
+    index: AudioIndex
+    digests: dict[str, str]
+    failed: dict[str, str]
+
+    def digest(self) -> str:
+        """What a result depends on of the data: each clip's name, content and group."""
+        clips = self.dataset.clips
+        lines = (json.dumps([clip.id, self.digests.get(clip.id), clip.label, clip.group]) for clip in clips)
+        return provenance.digest("\n".join(sorted(lines)))
+
+
+def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> Contents:
+    """Digest every file; those unchanged since last time are not read, nor those that another process read meanwhile.
+
+    Clips whose files hold the same bytes become one group; see `src.data.duplicates`.
+
+    Args:
+        cache: folder of the feature cache and of what is known of files.
+        workers: threads.
+        anew: read every file, whatever is known of it.
+    """
+    index = AudioIndex(cache / "index", dataset.root)
+
+    def one(clip: Clip) -> str | OSError:
+        try:
+            return index.digest(clip.path, anew=anew)
+        except OSError as error:
+            return error
+
+    # Each process begins elsewhere, so that those that begin together do not all read the same files.
+    first = secrets.randbelow(len(dataset.clips)) if dataset.clips else 0
+    clips = [*dataset.clips[first:], *dataset.clips[:first]]
+    try:
+        with ThreadPoolExecutor(workers) as pool:
+            read = dict(zip((clip.id for clip in clips), pool.map(one, clips), strict=True))
+    finally:
+        index.save()
+    found = [(clip, read[clip.id]) for clip in dataset.clips]
+    digests = {clip.id: digest for clip, digest in found if isinstance(digest, str)}
+    return Contents(
+        with_duplicates(dataset, digests),
+        index,
+        digests=digests,
+        failed={c.id: unreadable(c.path, e.strerror) for c, e in found if isinstance(e, OSError)},
+    )
+
+
+def unreadable(path: Path, reason: str | None) -> str:
+    """Message for a file that cannot be read."""
+    return f"{printable(path)}: cannot be read ({reason})"

@@ -1,0 +1,116 @@
+"""How one file becomes features: everything between a path and the backbone's input."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from src.backbone import Backbone
+from src.data.audio import DECODING_VERSION, Facts, Window, decode
+from src.data.waveform import Waveform
+from src.features.cache import FEATURE_VERSION
+from src.features.preprocess import Preprocess
+from src.features.render_stats import ClipStats, Image, RenderStats, render_stats
+from src.spectrogram import Spectrogram
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How a waveform becomes a picture."""
+
+    window: Window
+    mono: str
+    preprocess: Preprocess
+    spectrogram: Spectrogram
+
+    def picture(self, waveform: Waveform) -> UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]:
+        """The 8-bit picture, highest band on top, before it is squashed to a network's size."""
+        processed = self.preprocess(waveform)
+        return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
+
+    def stats(self, waveform: Waveform, image: Image, facts: Facts | None) -> RenderStats:
+        """What of a waveform its image shows; `facts` of the clip before it was resampled, None: it was not."""
+        return render_stats(waveform, self.mono, self.spectrogram, image, facts)
+
+
+def input_key(drawing: Drawing, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
+    """What determines a backbone's input, besides the clip and its window; no picture where it reads the waveform."""
+    if reads == "waveform":
+        return drawing.preprocess.key()
+    return {**drawing.preprocess.key(), "mono": drawing.mono, "spectrogram": drawing.spectrogram.key()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one file becomes features: the part of an experiment that the cache is keyed by."""
+
+    drawing: Drawing
+    backbone: Backbone
+
+    @property
+    def window(self) -> Window:
+        """The clip within each file."""
+        return self.drawing.window
+
+    def key(self) -> dict[str, Any]:
+        """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
+        return {
+            "version": FEATURE_VERSION,
+            "decoding": DECODING_VERSION,
+            "window": self.window.key(),
+            **input_key(self.drawing, self.backbone.input),
+            "backbone": self.backbone.identity,
+        }
+
+    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, ClipStats]:
+        """One clip up to the backbone's input; every stage's seconds go to `timer`.
+
+        Raises:
+            UnreadableAudio: as `decode`.
+        """
+        with timer("decode"):
+            waveform, facts = decode(path, self.window)
+        with timer("picture"):
+            value, rendered = self.render(waveform, facts)
+        return value, ClipStats(facts, rendered)
+
+    def render(self, waveform: Waveform, facts: Facts | None = None) -> tuple[np.ndarray, RenderStats]:
+        """One decoded clip up to the backbone's input, and what of it that shows; `facts` as for `Drawing.stats`."""
+        if self.backbone.input == "waveform":
+            value = self.backbone.prepare(self.drawing.preprocess(waveform))
+            return value, render_stats(waveform, "mean", None, None, facts)
+        image = self.drawing.picture(waveform)
+        return self.backbone.prepare(image), self.drawing.stats(waveform, image, facts)
+
+
+class Timer:
+    """Seconds per stage, summed over threads."""
+
+    def __init__(self) -> None:
+        """Start at zero."""
+        self.seconds: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, stage: str) -> "_Stage":
+        """A context whose duration is added to `stage`."""
+        return _Stage(self, stage)
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Add to a stage."""
+        with self._lock:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
+
+
+class _Stage:
+    def __init__(self, timer: Timer, stage: str) -> None:
+        self._timer, self._stage = timer, stage
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.add(self._stage, time.perf_counter() - self._start)

@@ -1,0 +1,241 @@
+"""The error gallery: one HTML file that needs nothing beside it and asks nothing of the network."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from src.gallery.cards import Cards
+from src.gallery.judged import Judged
+from src.redaction import escape_html as escape
+
+_HERE = Path(__file__).resolve().parent
+_REPORT_STYLE = _HERE.parent / "report" / "page.css"
+_SHADES = 8
+_MOST_COLUMNS = 40
+"""Of the confusion matrix. Above it a row names the classes that its clips were most often taken for."""
+_MOST_NAMED = 3
+_MOST_CELLS = 400
+"""Of the matrix whose clips the page shows."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the page says around the clips.
+
+    Attributes:
+        title: of the page. lead: paragraphs below it. notes: what a reader must know. runs: seed, id, accuracy of each.
+        limit: most clips shown in one place.
+    """
+
+    title: str
+    lead: tuple[str, ...]
+    notes: tuple[str, ...]
+    runs: tuple[tuple[int, str, float], ...]
+    limit: int
+
+
+def page(judged: Judged, cards: Cards, told: Told) -> str:
+    """The page."""
+    style = _REPORT_STYLE.read_text("utf8") + (_HERE / "gallery.css").read_text("utf8")
+    script = (_HERE / "gallery.js").read_text("utf8")
+    # No address but what lies in the page, or beside it where sounds are linked; no script but this one.
+    policy = (
+        f"default-src 'none'; img-src data:; media-src data: 'self' file:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+    lead = "".join(f'<p class="lead">{escape(text)}</p>' for text in told.lead)
+    notes = "".join(f"<li>{escape(text)}</li>" for text in told.notes)
+    sections = (_matrix(judged), *_lists(judged, cards, told.limit), _cells(judged, cards, told.limit), _runs(told))
+    links = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in _CONTENTS)
+    body = "\n".join(sections)
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(told.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f'<header><h1>{escape(told.title)}</h1>{lead}{_tiles(judged)}<ul class="notes">{notes}</ul></header>\n'
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n{cards.pictures()}\n<main>\n{body}\n</main>\n'
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+_CONTENTS = (
+    ("matrix", "Confusion matrix"),
+    ("confident", "Most confidently wrong"),
+    ("always", "Wrong for every seed"),
+    ("disputed", "Seeds disagree"),
+    ("cells", "Clips by cell"),
+    ("runs", "Runs"),
+)
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+
+
+def _tiles(judged: Judged) -> str:
+    accuracies = 100 * (1 - judged.wrong.mean(axis=1))
+    spread = f" ± {accuracies.std(ddof=1):.1f}" if len(accuracies) > 1 else ""
+    seeds = len(judged.seeds)
+    facts = (
+        (f"{accuracies.mean():.1f}{spread} %", f"accuracy over {seeds} seed{'s' * (seeds > 1)}"),
+        (str(len(judged.ids)), "test clips"),
+        (str(len(judged.always_wrong())), "wrong for every seed"),
+        (str(len(judged.disputed())), "seeds disagree"),
+    )
+    tiles = "".join(f"<div><dt>{escape(text)}</dt><dd>{escape(value)}</dd></div>" for value, text in facts)
+    return f'<dl class="tiles">{tiles}</dl>'
+
+
+def _shown_cells(confusion: np.ndarray) -> list[tuple[int, int]]:
+    """Cells of the matrix whose clips are shown: mistakes first, the most frequent first."""
+    pairs = ((int(i), int(j)) for i, j in np.argwhere(confusion > 0))
+    return sorted(pairs, key=lambda pair: (pair[0] == pair[1], -confusion[pair], pair))[:_MOST_CELLS]
+
+
+def _matrix(judged: Judged) -> str:
+    confusion = judged.confusion()
+    linked = set(_shown_cells(confusion))
+    if len(judged.classes) > _MOST_COLUMNS:
+        return _long_matrix(judged, confusion, linked)
+    head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in judged.classes)
+    rows = "".join(_matrix_row(judged, confusion, linked, true) for true in range(len(judged.classes)))
+    several = ", a mean over seeds" if len(judged.seeds) > 1 else ""
+    return (
+        '<section id="matrix"><h2>Confusion matrix</h2><p class="lead">Rows: what the clips are. Columns: what they '
+        f"were taken for. Numbers: test clips{several}. A number opens its clips.</p>"
+        '<div class="scroll matrix"><table><caption class="unseen">Confusion matrix</caption><thead><tr>'
+        f'<th scope="col">true class</th>{head}<th scope="col">recall</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _long_matrix(judged: Judged, confusion: np.ndarray, linked: set[tuple[int, int]]) -> str:
+    """A row a class, for more classes than a page has room for columns; the classes most often missed first."""
+    missed = confusion.sum(axis=1) - confusion.diagonal()
+    rows = []
+    for true in np.argsort(-missed, kind="stable"):
+        total, right = float(confusion[true].sum()), float(confusion[true, true])
+        others = [j for j in np.argsort(-confusion[true], kind="stable")[: _MOST_NAMED + 1] if j != true]
+        named = ", ".join(
+            f"{escape(judged.classes[j])} {_link(linked, int(true), int(j), _count(confusion[true, j]))}"
+            for j in others[:_MOST_NAMED]
+            if confusion[true, j] > 0
+        )
+        recall = f"{100 * right / total:.0f} %" if total else "no clips"
+        rows.append(
+            f'<tr><th scope="row">{escape(judged.classes[true])}</th><td>{_count(total)}</td>'
+            f'<td>{_link(linked, int(true), int(true), _count(right))}</td><td class="word">{named}</td>'
+            f'<td class="recall">{recall}</td></tr>'
+        )
+    several = ", means over seeds" if len(judged.seeds) > 1 else ""
+    return (
+        '<section id="matrix"><h2>Confusion matrix</h2><p class="lead">'
+        f"{len(judged.classes)} classes, the most often missed first; the run's confusion.csv holds every pair. "
+        f"Numbers: test clips{several}. A number opens its clips.</p>"
+        '<div class="scroll"><table><caption class="unseen">Confusion matrix</caption><thead><tr>'
+        '<th scope="col">true class</th><th scope="col">clips</th><th scope="col">right</th>'
+        '<th scope="col">most often taken for</th><th scope="col">recall</th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div></section>"
+    )
+
+
+def _link(linked: set[tuple[int, int]], true: int, chosen: int, text: str) -> str:
+    """Text that opens the clips of a cell, where the page shows them."""
+    return f'<a href="#cell-{true}-{chosen}">{text}</a>' if (true, chosen) in linked else text
+
+
+def _matrix_row(judged: Judged, confusion: np.ndarray, linked: set[tuple[int, int]], true: int) -> str:
+    total = float(confusion[true].sum())
+    cells = []
+    for chosen, count in enumerate(confusion[true]):
+        if count == 0:
+            cells.append('<td class="nothing">·</td>')
+            continue
+        kind = "hit" if chosen == true else "miss"
+        shade = max(1, round(_SHADES * count / total))
+        label = f"{judged.classes[true]} taken for {judged.classes[chosen]}: {_count(count)} of {_count(total)} clips"
+        text = _count(count)
+        if (true, chosen) in linked:
+            text = f'<a href="#cell-{true}-{chosen}" aria-label="{escape(label)}">{text}</a>'
+        cells.append(f'<td class="{kind} {kind}-{shade}">{text}</td>')
+    recall = f"{100 * confusion[true, true] / total:.0f} %" if total else "no clips"
+    name = escape(judged.classes[true])
+    return f'<tr><th scope="row">{name}</th>{"".join(cells)}<td class="recall">{recall}</td></tr>'
+
+
+def _lists(judged: Judged, cards: Cards, limit: int) -> list[str]:
+    several = len(judged.seeds) > 1
+    one = "This run has one seed; runs of others would tell whether these mistakes are its own."
+    return [
+        _list("confident", judged.confidently_wrong(), cards, limit,
+              "Most seeds get these wrong; the wrong class that they hold most probable, on average, orders them.",
+              "Nothing was got wrong by most seeds."),
+        _list("always", judged.always_wrong(), cards, limit,
+              "Whatever the seed, these are wrong: look for a wrong label, a strange recording, or a class that the "
+              "picture does not show.", "Every clip is got right by some seed.") if several
+        else _list("always", [], cards, limit, "", one),
+        _list("disputed", judged.disputed(), cards, limit,
+              "Seeds put these into different classes, the most evenly divided first: they lie near a border.",
+              "All seeds agree on every clip." if several else one),
+    ]  # fmt: skip
+
+
+def _list(name: str, clips: Sequence[int], cards: Cards, limit: int, lead: str, nothing: str) -> str:
+    title = escape(dict(_CONTENTS)[name])
+    if not clips:
+        return f'<section id="{name}"><h2>{title}</h2><p class="lead">{escape(nothing)}</p></section>'
+    return (
+        f'<section id="{name}"><h2>{title} <span class="count">{len(clips)}</span></h2>'
+        f'<p class="lead">{escape(lead)}</p>{_some(clips, cards, limit)}</section>'
+    )
+
+
+def _cells(judged: Judged, cards: Cards, limit: int) -> str:
+    """A fold for each cell of the matrix that has clips, mistakes first."""
+    confusion = judged.confusion()
+    folds = []
+    for true, chosen in _shown_cells(confusion):
+        clips = judged.in_cell(true, chosen)
+        name, other = (escape(judged.classes[i]) for i in (true, chosen))
+        what = f"<b>{name}</b>, got right" if true == chosen else f"<b>{name}</b> taken for <b>{other}</b>"
+        folds.append(
+            f'<details class="cell" id="cell-{true}-{chosen}"><summary>{what} '
+            f'<span class="count">{len(clips)}</span></summary>{_some(clips, cards, limit)}</details>'
+        )
+    left = int((confusion > 0).sum()) - len(folds)
+    if left:
+        folds.append(f'<p class="note">And {left} more cells, of fewer clips or got right, not shown.</p>')
+    return (
+        '<section id="cells"><h2>Clips by cell</h2><p class="lead">A clip stands in every cell that a seed put it '
+        f"into. Of those got right, the least sure come first.</p>{''.join(folds)}</section>"
+    )
+
+
+def _some(clips: Sequence[int], cards: Cards, limit: int) -> str:
+    shown = "".join(cards.card(clip) for clip in clips[:limit])
+    more = f'<p class="note">And {len(clips) - limit} more, not shown (media.cell).</p>' if len(clips) > limit else ""
+    return f'<div class="cards">{shown}</div>{more}'
+
+
+def _runs(told: Told) -> str:
+    rows = "".join(
+        f'<tr><td class="word">{seed}</td><td class="word"><code>{escape(run)}</code></td>'
+        f"<td>{100 * accuracy:.2f}</td></tr>"
+        for seed, run, accuracy in told.runs
+    )
+    command = escape(f"python -m src.explain run={told.runs[0][1]} audio=FILE out=FOLDER")
+    return (
+        '<section id="runs"><h2>Runs</h2><div class="scroll"><table class="runs"><thead><tr><th class="word">seed</th>'
+        f'<th class="word">MLflow run</th><th>accuracy, %</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<p class="note">What one of these decisions rests on, to see and to hear: <code>{command}</code></p>'
+        "</section>"
+    )
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}" if abs(value - round(value)) < 1e-9 else f"{value:.1f}"

@@ -1,0 +1,127 @@
+"""From a head fitted to frozen features to a network trained with it, and back to a frozen network and its head."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load
+from safetensors.torch import save as saved
+from torch import Tensor
+
+from src.backbone import Backbone
+from src.backbone.blocks import last
+from src.backbone.frozen import FrozenNetwork
+from src.data.split import Part
+from src.errors import UserError
+from src.features.labelled import Material, Place
+from src.features.pipeline import Recipe
+from src.head import FittedHead, MetricLogger, Trainer
+from src.head.finetune_images import Pictures
+from src.head.finetune_training import FineTuning, Seen, Trained, train
+from src.head.network import FittedNetwork
+from src.head.training import Layers
+from src.head.transfer import NETWORK, FineTune
+
+# Of a seed's streams, the head takes the first three.
+_STREAM = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What came of it: the network, frozen again, its head, and the network's weights."""
+
+    network: FrozenNetwork
+    head: FittedNetwork
+    state: dict[str, Tensor]
+
+
+def tunable(backbone: Backbone) -> FrozenNetwork:
+    """The backbone, once known to be a network.
+
+    Raises:
+        UserError: it has no layers to train.
+    """
+    if isinstance(backbone, FrozenNetwork):
+        return backbone
+    raise UserError(
+        f"transfer=finetune: backbone={backbone.name} has no layers to train; use a network, e.g. "
+        "backbone=efficientnet_lite0, or transfer=frozen"
+    )
+
+
+def finetune(
+    settings: FineTune,
+    recipe: Recipe,
+    material: Material,
+    head: FittedHead,
+    *,
+    seed: int,
+    trainer: Trainer,
+    place: Place,
+    logger: MetricLogger,
+) -> Tuned:
+    """Train the network with the head, starting from both as they are.
+
+    Args:
+        material: whose training clips are learned from; its validation clips draw the curve, its test clips take no
+            part. head: fitted to the frozen features. seed: of the batches.
+
+    Raises:
+        UserError: the head has no layers, the network too few blocks, or the loss did not stay finite.
+    """
+    network = tunable(recipe.backbone)
+    if not isinstance(head, FittedNetwork):
+        raise UserError(
+            f"transfer=finetune: head={head.kind} has no layers that could be trained with the network; use "
+            "head=linear, mlp or logistic, or transfer=frozen"
+        )
+    built = network.copy()
+    names = [name for name, _ in built.module.named_parameters()]
+    if isinstance(settings.blocks, int):
+        names = last(built.module, network.name, settings.blocks)
+    start = list(zip(head.weights, head.biases, strict=True))
+    layers = Layers(start, activation=head.activation, dropout=0.0, dropout_seed=0)
+    told = place.progress(f"{material.dataset.name}: fine-tuning")
+    module = FineTuning(Trained(built.module, network.scaling, head.scaling, layers), settings, names, told)
+    pictures = Pictures.of(place.cache, recipe, network)
+    learned, validated = (_seen(material, part, pictures, place) for part in ("train", "validation"))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM,)))
+    train(module, learned, validated, rng, trainer, logger)
+    state = {name: value.contiguous() for name, value in built.module.state_dict().items()}
+    weights, biases = zip(*layers.arrays(), strict=True)
+    tuned = FittedNetwork(head.kind, head.scaling, weights, biases, head.activation, head.warnings)
+    return Tuned(network.tuned(state), tuned, state)
+
+
+def _seen(material: Material, part: Part, pictures: Pictures, place: Place) -> Seen:
+    """Clips of one part, their pictures ready on disk."""
+    chosen = material.where(part)
+    extraction = material.extraction
+    digests = [extraction.digests[i] for i in chosen]
+    told = place.progress(f"{material.dataset.name}: pictures")
+    pictures.complete({extraction.digests[i]: extraction.clips[i] for i in chosen}, place.workers, told)
+    return Seen(lambda position: pictures.of_clip(digests[position]), material.labels[chosen])
+
+
+def save(tuned: Tuned, folder: Path) -> None:
+    """Write the network's weights as `NETWORK`."""
+    # as bytes: the library's own file would be readable for its owner alone
+    (folder / NETWORK).write_bytes(saved(tuned.state))
+
+
+def restored(recipe: Recipe, network: bytes, began_with: str) -> Recipe:
+    """A recipe with the fine-tuned network that a run stored.
+
+    Args:
+        recipe: of the same architecture, whatever its weights. network: content of `NETWORK`.
+        began_with: the weights that the tuning started from, in words.
+
+    Raises:
+        UserError: it is damaged, or of another architecture.
+    """
+    try:
+        state = load(network)
+    except SafetensorError as error:
+        raise UserError(f"{NETWORK}: damaged ({error})") from error
+    return replace(recipe, backbone=tunable(recipe.backbone).tuned(state, began_with))

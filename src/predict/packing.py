@@ -1,0 +1,99 @@
+"""A finished run into an MLflow model: packed in a folder, kept with the run, entered into the registry."""
+
+import json
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from src.errors import UserError
+from src.head.transfer import NETWORK
+from src.predict.limits import Limits
+from src.predict.mlflow_model import COLUMN, FOLDER, RUN, WEIGHTS
+from src.tracking.checkpoint import CONFIG, HEAD
+from src.tracking.database import explained
+from src.tracking.model_card import CARD
+from src.tracking.store import Store
+from src.tracking.trained_model import TrainedModel
+
+PLACE = "served"
+_SOURCE = Path(__file__).resolve().parent.parent
+
+
+def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Path:
+    """Write the MLflow model into an empty folder; its path within.
+
+    The run's settings, card and head, the backbone's weights (as safetensors, unless it has none or drew them from a
+    seed), limits, the code as it is here, and the packages it was tested with.
+    """
+    import mlflow.pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    held, packed = folder / FOLDER, folder / PLACE
+    held.mkdir()
+    names = [CONFIG, CARD, HEAD, *([NETWORK] if model.card.tuned else [])]
+    for name in names:
+        (held / name).write_bytes(store.artifact(model.run.run_id, name))
+    (held / RUN).write_text(json.dumps(asdict(model.run), indent=1, ensure_ascii=False), "utf8")
+    if not model.card.tuned:
+        _write_weights(model, held / WEIGHTS)
+    with warnings.catch_warnings():
+        # MLflow would run the model on it
+        warnings.filterwarnings("ignore", message=".*An input example was not provided")
+        mlflow.pyfunc.save_model(
+            packed,
+            python_model=str(_SOURCE / "served" / "definition.py"),
+            artifacts={FOLDER: str(held)},
+            code_paths=[str(_SOURCE)],
+            signature=ModelSignature(Schema([ColSpec("string", COLUMN)])),
+            pip_requirements=_requirements(),
+            model_config=asdict(limits),
+            metadata={"run_id": model.run.run_id, "classes": list(model.classes), "features": model.card.features},
+        )
+    return packed
+
+
+def keep(packed: Path, model: TrainedModel, store: Store) -> str:
+    """Store a packed model with its run, over one that is there; where it is now, as a URI.
+
+    Raises:
+        UserError: the store does not take it.
+    """
+    with explained(store.uri, OSError):
+        store.put(model.run.run_id, packed, PLACE)
+    return f"{model.run.artifacts.rstrip('/')}/{PLACE}"
+
+
+def register(name: str, place: str, model: TrainedModel, store: Store) -> str:
+    """Enter a stored model into the registry as a new version of `name`; the version.
+
+    Raises:
+        UserError: the registry does not take the name.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with explained(store.uri):
+        try:
+            store.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise UserError(f"name={name}: not taken by the registry ({error.message})") from error
+        return str(store.client.create_model_version(name, place, model.run.run_id).version)
+
+
+def _write_weights(model: TrainedModel, file: Path) -> None:
+    """The backbone's weights, unless it has none or draws them from a seed."""
+    from src.backbone.frozen import FrozenNetwork
+    from src.backbone.state import write_safetensors
+    from src.backbone.weights import RANDOM
+
+    backbone = model.recipe.backbone
+    if isinstance(backbone, FrozenNetwork) and model.card.backbone["weights"] != RANDOM:
+        # a copy, since an engine may have changed the network that it runs
+        write_safetensors(backbone.copy().module, file)
+
+
+def _requirements() -> list[str]:
+    """Packages as they are pinned beside the code; MLflow would look for them itself, slowly."""
+    lines = (_SOURCE.parent / "requirements.txt").read_text("utf8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]

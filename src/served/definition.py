@@ -1,7 +1,0 @@
-"""What MLflow runs to make the model: its definition from code."""
-
-from mlflow.models import set_model
-
-from src.served.model import Earsight
-
-set_model(Earsight())

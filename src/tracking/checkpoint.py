@@ -1,0 +1,110 @@
+"""From a finished run back to its model, exactly, or an error that names what differs."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import yaml
+
+from src.errors import UserError
+from src.features.pipeline import Recipe
+from src.head import load_head
+from src.head.transfer import NETWORK
+from src.tracking.model_card import CARD, Card, differences
+from src.tracking.store import RunRecord, Store
+from src.tracking.trained_model import TrainedModel
+
+log = logging.getLogger(__name__)
+
+Build = Callable[[dict[str, Any]], Recipe]
+
+CONFIG = "config.yaml"
+HEAD = "head.safetensors"
+# What changes the last digits of a feature, and never what it means.
+_INEXACT = {"backbone.engine", "backbone.device"}
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a run stores of its model.
+
+    Attributes:
+        settings: the run's resolved configuration. head: arrays of the fitted head.
+        network: content of the fine-tuned network's file; None: the run has none of its own.
+    """
+
+    settings: dict[str, Any]
+    card: Card
+    head: dict[str, np.ndarray]
+    network: bytes | None = None
+
+    @classmethod
+    def read(cls, read: Callable[[str], bytes]) -> "Parts":
+        """From files by name.
+
+        Raises:
+            UserError: one is missing or damaged.
+        """
+        card = Card.read(read(CARD))
+        try:
+            head = dict(safetensors.numpy.load(read(HEAD)))
+        except safetensors.SafetensorError as error:
+            raise UserError(f"{HEAD}: damaged ({error})") from error
+        settings = yaml.safe_load(read(CONFIG))
+        return cls(settings, card, head, read(NETWORK) if card.tuned else None)
+
+
+def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> TrainedModel:
+    """The model of a finished run.
+
+    Args:
+        build: from a resolved configuration to the recipe, the backbone loaded.
+        exact: whether another engine, version or device than the run's is an error; else it is a warning.
+
+    Raises:
+        UserError: the run did not finish, holds no model, or its backbone is not the one to be had here.
+    """
+    if run.status != "FINISHED":
+        raise UserError(f"run {run.run_id}: it is {run.status}; only a finished run has a model")
+    return assemble(run, Parts.read(lambda name: store.artifact(run.run_id, name)), build, exact=exact)
+
+
+def assemble(run: RunRecord, parts: Parts, build: Build, *, exact: bool = True) -> TrainedModel:
+    """The model of stored parts; see `load`."""
+    card = parts.card
+    if parts.network is None:
+        recipe = build({**parts.settings, "backbone": dict(card.backbone)})
+    else:
+        from src.head.finetune import restored
+
+        # the weights that the tuning began with are not needed, and may not be at hand
+        recipe = build({**parts.settings, "backbone": {**card.backbone, "weights": "random"}})
+        recipe = restored(recipe, parts.network, run.tags.get("weights", ""))
+    _check(run, differences(card.features, recipe.key()), exact=exact)
+    return TrainedModel(run, recipe, load_head(card.head, parts.head), card.classes, parts.settings, card)
+
+
+def _check(run: RunRecord, found: dict[str, tuple[Any, Any]], *, exact: bool) -> None:
+    if not found:
+        return
+    pairs = ((name, _text(had), _text(has)) for name, (had, has) in found.items())
+    listed = "; ".join(f"{name}: the run had {had}, here it is {has}" for name, had, has in pairs)
+    if not exact and set(found) <= _INEXACT:
+        log.warning("run %s: %s; probabilities may differ in their last digits", run.run_id, listed)
+        return
+    if "backbone.weights" in found:
+        way_out = "The weights are others: give the file that the run had with weights_file=PATH"
+    elif set(found) <= _INEXACT:
+        way_out = "Use the run's engine and device, or accept other last digits with exact=false"
+    else:
+        commit = run.tags.get("git_commit", "unknown")
+        way_out = f"Use the code that made the run (commit {commit}), or run it again with force=true"
+    raise UserError(f"run {run.run_id}: its features cannot be computed here as they were. {listed}. {way_out}")
+
+
+def _text(value: Any) -> str:
+    return "absent" if value is None else value if isinstance(value, str) else json.dumps(value)

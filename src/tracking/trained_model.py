@@ -1,0 +1,40 @@
+"""A finished run as something that classifies."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from src.features.pipeline import Recipe
+from src.head import FittedHead
+from src.tracking.model_card import Card
+from src.tracking.store import RunRecord
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Recipe and head of a finished run; the same clip gives the probabilities stored with the run.
+
+    Attributes:
+        classes: in the order of the head's outputs.
+        settings: the run's resolved configuration. card: what the run says of its model.
+    """
+
+    run: RunRecord
+    recipe: Recipe
+    head: FittedHead
+    classes: tuple[str, ...]
+    settings: dict[str, Any]
+    card: Card
+
+    def classify(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips classes"]:
+        """Probabilities of prepared clips (`recipe.prepare(path, timer)[0]`, or `recipe.backbone.prepare`).
+
+        May be called from several threads at once where the backbone's `batch_size` is 1, else from one only.
+        """
+        backbone = self.recipe.backbone
+        starts = range(0, len(inputs), backbone.batch_size)
+        rows = [backbone.embed(inputs[start : start + backbone.batch_size]) for start in starts]
+        features = np.concatenate(rows) if rows else np.zeros((0, len(backbone.feature_names)), np.float32)
+        return self.head.probabilities(features)

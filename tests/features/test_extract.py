@@ -1,0 +1,223 @@
+"""Clips to features: computed once, and the same bits on any number of workers."""
+
+import hashlib
+import os
+import secrets
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+from toy import Toy, recipe
+
+from src.data.audio import Window, decode
+from src.features.preprocess import Preprocess
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the files that were decoded."""
+    names = []
+
+    def counted(path, window):
+        names.append(path.name)
+        return decode(path, window)
+
+    monkeypatch.setattr("src.features.pipeline.decode", counted)
+    return names
+
+
+def test_a_feature_is_what_its_stages_make_of_the_file(place):
+    how = recipe(levels=[-10.0, 0.0], window=Window(0.02, 0.05, None))
+    found = place(how)
+    assert [clip.id for clip in found.clips] == [f"{label}/{i:02d}.wav" for label in "ab" for i in range(5)]
+    for clip, row, facts in zip(found.clips, found.features, found.facts, strict=True):
+        waveform, expected = decode(clip.path, how.window)
+        assert facts == expected
+        processed = how.drawing.preprocess(waveform)
+        picture = how.drawing.spectrogram.picture(processed.samples.mean(axis=0), 8000)
+        np.testing.assert_array_equal(row, np.array([picture.mean(), picture.std()], np.float32))
+    assert found.computed == 10
+    assert set(found.seconds) == {"decode", "picture", "backbone"}
+
+
+def test_files_are_read_from_anywhere_on_and_told_in_order(place, monkeypatch):
+    began = []
+    original = hashlib.file_digest
+
+    def noted(file, kind):
+        began.append(os.path.relpath(file.name, place.root))
+        return original(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    monkeypatch.setattr(secrets, "randbelow", lambda stop: stop - 3)
+    names = [f"{label}/{i:02d}.wav" for label in "ab" for i in range(5)]
+    assert list(place.contents(workers=1).digests) == names
+    assert began == names[-3:] + names[:-3]
+
+
+def test_what_was_read_before_an_interrupt_is_kept(place, monkeypatch):
+    original, read = hashlib.file_digest, []
+
+    def interrupted(file, kind):
+        read.append(file.name)
+        if len(read) > 4:
+            raise KeyboardInterrupt
+        return original(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        place.contents(workers=1)
+    monkeypatch.setattr(secrets, "randbelow", lambda _: 0)
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read.append(file.name) or original(file, kind))
+    before = len(read)
+    place.contents(workers=1)
+    assert len(read) - before == 10 - 4
+
+
+def test_a_waveform_backbone_gets_the_processed_waveform(place):
+    found = place(recipe(Toy(input="waveform"), levels=[0.0]))
+    waveform = Preprocess("x", [0.0])(decode(place.files[0], Window(0.0, None, None))[0])
+    np.testing.assert_array_equal(found.features[0], [waveform.samples.mean(), waveform.samples.std()])
+
+
+def test_a_hit_reads_no_audio_and_gives_the_same_bits(place, decoded):
+    first = place()
+    assert len(decoded) == 10
+    toy = Toy()
+    again = place(recipe(toy))
+    assert len(decoded) == 10
+    assert (again.computed, toy.embedded, again.seconds) == (0, [], {})
+    assert again.features.tobytes() == first.features.tobytes()
+    assert (again.digests, again.facts, again.clips) == (first.digests, first.facts, first.clips)
+
+
+def test_a_changed_byte_is_computed_again_and_nothing_else(place, decoded):
+    first = place()
+    content = bytearray(place.files[3].read_bytes())
+    content[-1] ^= 64
+    place.files[3].write_bytes(content)
+    decoded.clear()
+    again = place()
+    assert decoded == [place.files[3].name]
+    assert again.computed == 1
+    same = [i for i in range(10) if again.features[i].tobytes() == first.features[i].tobytes()]
+    assert same == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_touching_and_moving_files_computes_nothing(place, decoded, tmp_path):
+    first = place()
+    decoded.clear()
+    for file in place.files:
+        os.utime(file, ns=(1, 1))
+    assert place().computed == 0
+    place.root.rename(tmp_path / "elsewhere")
+    place.root = tmp_path / "elsewhere"
+    moved = place()
+    # Where a file lies is not what it holds; only what is known of each path is learnt again.
+    assert moved.features.tobytes() == first.features.tobytes()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_the_same_clip_gives_the_same_bits_on_any_number_of_workers(place, tmp_path, batch_size):
+    found = []
+    for workers in (1, 2, 7):
+        place.cache = tmp_path / f"cache{workers}"
+        found.append(place(recipe(Toy(batch_size=batch_size)), workers=workers))
+    assert found[0].features.tobytes() == found[1].features.tobytes() == found[2].features.tobytes()
+
+
+def test_a_network_gives_the_same_bits_on_any_number_of_workers(place, tmp_path):
+    from src.backbone.vision import Vision
+
+    settings = Vision("test_efficientnet", "random", 0, "torch", "float32", "cpu", "timm", 32, True)
+    found = []
+    for workers in (1, 2, 5):
+        place.cache = tmp_path / f"cache{workers}"
+        found.append(place(recipe(settings.load(None, workers)), workers=workers).features)
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+    assert len(np.unique(found[0], axis=0)) > 4  # the small pictures of neighbours may be equal
+
+
+def test_batches_go_through_the_calling_thread_and_hold_what_fits(place):
+    toy = Toy(batch_size=4)
+    place(recipe(toy), workers=3)
+    assert sorted(toy.embedded) == [2, 4, 4]
+    assert toy.threads == {threading.current_thread().name}
+
+
+def test_single_clips_go_through_the_workers(place):
+    toy = Toy()
+    place(recipe(toy), workers=2)
+    assert toy.embedded == [1] * 10
+    assert threading.current_thread().name not in toy.threads
+
+
+def test_equal_files_are_computed_once(place, decoded):
+    place.files[7].write_bytes(place.files[2].read_bytes())
+    found = place()
+    assert (found.computed, len(decoded), len(found.clips)) == (9, 9, 10)
+    np.testing.assert_array_equal(found.features[7], found.features[2])
+
+
+def test_another_recipe_is_another_entry(place):
+    place()
+    assert place(recipe(levels=[0.0])).computed == 10
+    assert place(recipe(window=Window(0.0, 0.05, None))).computed == 10
+    assert place().computed == 0
+
+
+def test_lost_facts_are_found_again(place):
+    first = place()
+    for path in (place.cache / "index").glob("*.json"):
+        path.unlink()
+    again = place()
+    assert again.facts == first.facts
+    assert again.features.tobytes() == first.features.tobytes()
+
+
+def test_short_and_silent_clips_are_clips(place):
+    soundfile.write(place.files[0], np.zeros(800, np.int16), 8000)
+    soundfile.write(place.files[1], np.array([1000], np.int16), 8000)
+    window = Window(0.0, 0.05, None)
+    found = place(recipe(window=window, levels=[-20.0, 0.0]))
+    assert [facts.warnings(window) for facts in found.facts[:3]] == [["silent"], ["short"], []]
+    assert np.isfinite(found.features).all()
+
+
+class Slow(Toy):
+    """A backbone that is loaded by its first clip, and is done with that once `until` clips are prepared."""
+
+    def __init__(self, until, patience):
+        super().__init__()
+        self.until, self.patience = until, patience
+        self.prepared, self.when_loaded = 0, None
+        self.go_on = threading.Event()
+
+    def prepare(self, source, /):
+        self.prepared += 1
+        if self.prepared >= self.until:
+            self.go_on.set()
+        return super().prepare(source)
+
+    def embed(self, inputs):
+        self.go_on.wait(self.patience)
+        if self.when_loaded is None:
+            self.when_loaded = self.prepared
+        return super().embed(inputs)
+
+
+def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
+    slow = Slow(until=10, patience=10)
+    found = place(recipe(slow), workers=2)
+    assert slow.when_loaded == 10  # had both workers waited for it, two clips would have been prepared
+    assert slow.embedded == [1] * 10
+    place.cache = tmp_path / "plain"
+    assert found.features.tobytes() == place(workers=1).features.tobytes()
+
+
+def test_a_bounded_number_of_clips_waits_for_the_backbone(place, monkeypatch):
+    monkeypatch.setattr("src.features.embedding._AHEAD", 3)
+    slow = Slow(until=10, patience=0.3)
+    assert len(place(recipe(slow), workers=2).clips) == 10
+    assert slow.when_loaded == 5  # one that loads it, three, and one that the second worker holds
