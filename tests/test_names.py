@@ -13,7 +13,7 @@ import soundfile
 from src.gallery.gallery import exhibit
 from src.predict.classify import predict
 from src.prepare.dataset import make_ready
-from src.show_file import show
+from src.show import show
 
 NAMES = [
     b"M\xfasica.wav",

@@ -13,7 +13,7 @@ from src.data.dataset import recordings
 from src.errors import UserError
 from src.features.digests import read_contents
 from src.features.extract import extract
-from src.show_file import show
+from src.show import show
 
 SMALL = ["dataset=genre", "backbone=pixels", "backbone.rows=4", "backbone.columns=4", "workers=1"]
 

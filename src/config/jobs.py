@@ -34,6 +34,16 @@ def jobs_of(axes: Mapping[str, Any], words: Sequence[str]) -> list[Words]:
     return [tuple(job) for job in BasicSweeper.split_arguments(overrides, None)[0]]
 
 
+def is_sweep(word: str) -> bool:
+    """Whether a word of the command line gives a setting several values."""
+    if word.startswith("-") or "=" not in word:
+        return False
+    try:
+        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
+    except HydraException:
+        return False
+
+
 def expand(words: Sequence[str]) -> list[Words]:
     """The overrides of each job that `python -m src.train -m WORDS` starts, in its order.
 

@@ -19,10 +19,10 @@ from src.data.duplicates import SAME_BYTES, two_labels
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
 from src.features.digests import Contents, read_contents
+from src.features.examples import Examples
 from src.features.extract import Extraction, extract
 from src.features.pipeline import Recipe
 from src.features.render_stats import CONSEQUENCES
-from src.head import Examples
 
 log = logging.getLogger(__name__)
 Told = Callable[[int, int], None] | None

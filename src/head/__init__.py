@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
 from src.errors import UserError
+from src.features.examples import Examples
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -30,19 +31,6 @@ KINDS = {
 
 STEPPED = frozenset({"seed", "max_steps", "batch_size", "threads", "accelerator"})
 """What a head that is trained by steps reads; see `Head.reads`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Labelled feature vectors.
-
-    Attributes:
-        features: one row per clip, as the backbone gave them (unscaled).
-        labels: index of each clip's class, from 0.
-    """
-
-    features: Float32[np.ndarray, "clips features"]
-    labels: Int64[np.ndarray, " clips"]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
 from src.errors import UserError
-from src.head import Examples, Trainer, check_examples
+from src.features.examples import Examples
+from src.head import Trainer, check_examples
 from src.head.forest import FittedForest
 from src.head.network import FittedNetwork, Scaling
 from src.head.validation import log_validation

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from src.head import STEPPED, Examples, Trainer
+from src.features.examples import Examples
+from src.head import STEPPED, Trainer
 from src.head.network import FittedNetwork
 from src.head.sgd import Recipe
 

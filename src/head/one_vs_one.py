@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int64
 
-from src.head import STEPPED, Examples, Tensors, Trainer, check_examples
+from src.features.examples import Examples
+from src.head import STEPPED, Tensors, Trainer, check_examples
 from src.head.linear import Linear
 from src.head.network import FittedNetwork
 from src.head.validation import log_validation, metric_logger

@@ -6,7 +6,8 @@ from importlib import import_module
 import numpy as np
 
 from src.errors import UserError
-from src.head import Examples, Trainer, check_examples
+from src.features.examples import Examples
+from src.head import Trainer, check_examples
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.network import FittedNetwork, Scaling
 

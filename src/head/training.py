@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from src.errors import UserError
-from src.head import Examples, MetricLogger, Trainer
+from src.features.examples import Examples
+from src.head import MetricLogger, Trainer
 from src.head.draws import BalancedDraws
 from src.head.signals import uninterrupted
 from src.head.steps import AutogradStep, LinearStep, Step

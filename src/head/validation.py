@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from src.head import Examples, FittedHead, MetricLogger
+from src.features.examples import Examples
+from src.head import FittedHead, MetricLogger
 
 # probabilities below float32's resolution count as that in the loss: a forest's may be exactly 0
 SMALLEST = float(np.finfo(np.float32).eps)

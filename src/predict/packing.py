@@ -42,7 +42,7 @@ def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Pat
         warnings.filterwarnings("ignore", message=".*An input example was not provided")
         mlflow.pyfunc.save_model(
             packed,
-            python_model=str(_SOURCE / "served" / "definition.py"),
+            python_model=str(_SOURCE / "predict" / "mlflow_definition.py"),
             artifacts={FOLDER: str(held)},
             code_paths=[str(_SOURCE)],
             signature=ModelSignature(Schema([ColSpec("string", COLUMN)])),

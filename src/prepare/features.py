@@ -1,4 +1,4 @@
-"""Features ahead of training, by one process or many: `python -m src.prepare.features -m share=range(4) dataset=genre`."""
+"""Extract features ahead of training: `python -m src.prepare.features -m share=range(4) dataset=genre`."""
 
 import hydra
 from omegaconf import DictConfig

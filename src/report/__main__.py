@@ -49,7 +49,7 @@ def _report(cfg: DictConfig) -> None:
 
 
 def _take_sweeps() -> None:
-    from src.report.asked import is_sweep
+    from src.config.jobs import is_sweep
 
     entry.hide_password()
     _swept.extend(word for word in sys.argv[1:] if is_sweep(word))

@@ -65,16 +65,6 @@ class Typed:
         return found
 
 
-def is_sweep(word: str) -> bool:
-    """Whether a word of the command line gives a setting several values."""
-    if word.startswith("-") or "=" not in word:
-        return False
-    try:
-        return bool(OverridesParser.create().parse_override(word).is_sweep_override())
-    except HydraException:
-        return False
-
-
 def wanted(experiment: str, typed: Typed) -> list[Wanted]:
     """The cells of an experiment, under the overrides typed; none where it has not the dataset that was.
 

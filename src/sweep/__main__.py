@@ -110,7 +110,7 @@ def _cells(ledger: "Ledger") -> "list[Cell]":
 
 def _take_sweep() -> None:
     """Keep the sweep's words, and leave Hydra those that it can compose here."""
-    from src.report.asked import is_sweep
+    from src.config.jobs import is_sweep
 
     entry.hide_password()
     own = [word for word in sys.argv[1:] if word.split("=")[0] in _OWN]

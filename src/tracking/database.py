@@ -402,8 +402,8 @@ def _reason(path: Path, error: BaseException) -> str:
     elsewhere = "or use another store with paths.tracking=FOLDER"
     if numbers & {errno.ENOSPC, errno.EDQUOT} or sqlite3.SQLITE_FULL in codes or (unclear and _is_full(path)):
         return (
-            "the disk is full. Free some space (the feature cache, `python -m src.prepare.cache`, may be pruned) and give the "
-            f"same command again: what had finished is known; {elsewhere}"
+            "the disk is full. Free some space (the feature cache, `python -m src.prepare.cache`, may be pruned) and "
+            f"give the same command again: what had finished is known; {elsewhere}"
         )
     if errno.EROFS in numbers or (unclear and _is_read_only(path)):
         return f"on a read-only file system: its runs can be read, but none can be added. Make it writable, {elsewhere}"

@@ -1,6 +1,5 @@
 """What code made a result."""
 
-import hashlib
 import platform
 import subprocess
 from functools import cache
@@ -9,11 +8,6 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = ("torch", "timm", "openvino", "pytorch-lightning", "scikit-learn", "soundfile", "numpy")
-
-
-def digest(text: str) -> str:
-    """SHA-256 of a text, 32 hex digits."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @cache

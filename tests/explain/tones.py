@@ -10,9 +10,10 @@ from src.data.audio import Window
 from src.data.waveform import Waveform
 from src.explain.making import Model
 from src.explain.settings import Settings
+from src.features.examples import Examples
 from src.features.pipeline import Drawing, Recipe
 from src.features.preprocess import Preprocess
-from src.head import Examples, Trainer
+from src.head import Trainer
 from src.head.estimators import Logistic
 from src.spectrogram.asperes import Asperes
 

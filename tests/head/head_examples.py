@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from src.head import Examples, Trainer
+from src.features.examples import Examples
+from src.head import Trainer
 
 
 def none_of(examples):

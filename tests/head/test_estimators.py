@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from src.errors import UserError
-from src.head import Examples, load_head
+from src.features.examples import Examples
+from src.head import load_head
 from src.head.estimators import Logistic, RandomForest
 
 LOGISTIC = Logistic(C=1.0, max_iter=200, standardize=True)

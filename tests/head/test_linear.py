@@ -15,7 +15,8 @@ from safetensors.numpy import load, save
 from torch.nn import functional
 
 from src.errors import UserError
-from src.head import Examples, load_head, resolve_standardize
+from src.features.examples import Examples
+from src.head import load_head, resolve_standardize
 from src.head.draws import BalancedDraws, Randomness, truncated_normal
 from src.head.linear import Linear
 from src.head.network import Scaling

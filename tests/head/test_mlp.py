@@ -7,7 +7,8 @@ from head_examples import clouds, none_of, same_tensors, short
 from safetensors.numpy import load, save
 
 from src.errors import UserError
-from src.head import Examples, load_head
+from src.features.examples import Examples
+from src.head import load_head
 from src.head.linear import Linear
 from src.head.mlp import Mlp
 from src.head.sgd import Recipe

@@ -3,7 +3,8 @@ import pytest
 from head_examples import Recorder, clouds, none_of, same_tensors, short
 from safetensors.numpy import load, save
 
-from src.head import Examples, load_head
+from src.features.examples import Examples
+from src.head import load_head
 from src.head.network import FittedNetwork, Scaling
 from src.head.one_vs_one import FittedOneVsOne, OneVsOne
 

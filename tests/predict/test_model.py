@@ -90,7 +90,7 @@ def test_it_answers_as_the_run_did(bench, packed, words):
         served.predict(pd.DataFrame({"sound": ["aGVsbG8="]}))
     assert len(served.predict(frame(bench, ["low/00.wav"]))) == 1
     assert [p for p in folder.rglob("*") if p.suffix in PICKLES] == []
-    assert (folder / "code" / "src" / "served" / "model.py").is_file()
+    assert (folder / "code" / "src" / "predict" / "mlflow_model.py").is_file()
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "loader_module: mlflow.pyfunc.loaders.code_model" in (folder / "MLmodel").read_text()
 

@@ -1,7 +1,8 @@
 import pytest
 
+from src.config.jobs import is_sweep
 from src.errors import UserError
-from src.report.asked import CONF, Typed, _composed, _hydra, is_sweep, wanted
+from src.report.asked import CONF, Typed, _composed, _hydra, wanted
 from src.report.recipes import RECIPES
 
 

@@ -190,7 +190,7 @@ def test_a_whole_job_in_colour(name, bench, write_clips) -> None:
 
 
 def test_show_writes_colours(compose, tmp_path) -> None:
-    from src.show_file import show
+    from src.show import show
 
     soundfile.write(tmp_path / "a.wav", tone(440), RATE)
     for name in ("sox", "phase"):
