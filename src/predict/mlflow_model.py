@@ -75,7 +75,7 @@ def opened(folder: Path, *, exact: bool) -> TrainedModel:
     """The model that a folder holds; weights that lie in it are used, others are looked for as in training.
 
     Raises:
-        UserError: as `load` of src/trained.
+        UserError: as `tracking.checkpoint.load`.
     """
 
     def read(name: str) -> bytes:

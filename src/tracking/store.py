@@ -1,4 +1,4 @@
-"""The only room that touches MLflow, besides src/ledger: one run per job, read back as plain records."""
+"""MLflow runs: one a job, read back as plain records."""
 
 import hashlib
 import json
