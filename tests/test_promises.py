@@ -141,7 +141,7 @@ def test_every_setting_of_a_command_line_exists(module, words):
     assert config is not None
     # What is optional or left out, and launchers that are installed apart.
     typed = [word for word in shlex.split(re.sub(r"\[[^\]=]*=[^\]]*\]$|\.\.\.", "", words)) if not word.startswith("-")]
-    typed = [word for word in typed if not re.match(r"\+?hydra[./]launcher|\w+=[A-Z]+$", word)]
+    typed = [word for word in typed if not re.match(r"\+?hydra[./]launcher|\w+=[A-Z]*$", word)]
     composed = []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         for override in OverridesParser.create().parse_overrides(typed):
@@ -174,7 +174,8 @@ read()
 
 from hydra import compose, initialize_config_dir
 conf = root / "conf"
-configs = {name for path in (root / "src").rglob("*.py") for name in re.findall(r'config_name="(\\w+)"', path.read_text("utf8"))}
+sources = [path.read_text("utf8") for path in (root / "src").rglob("*.py")]
+configs = {name for source in sources for name in re.findall(r'config_name="(\\w+)"', source)}
 groups = {path.name: sorted(option.stem for option in path.glob("*.yaml")) for path in conf.iterdir() if path.is_dir()}
 experiments = groups.pop("experiment")
 for apart in ("schema", "hydra"):
