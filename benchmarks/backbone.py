@@ -25,7 +25,7 @@ from src.backbone.engine import CPUINFO, computes_bfloat16
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import HINTS, converted, import_openvino
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.backbone.weights import RANDOM
 
 log = logging.getLogger("benchmark")
@@ -57,7 +57,7 @@ def spectrogram_like(rng: np.random.Generator) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def eager(settings: Vision, inputs: list[np.ndarray], threads: int, **kind: Any) -> Run:
+def eager(settings: TimmBackbone, inputs: list[np.ndarray], threads: int, **kind: Any) -> Run:
     """Timm in torch, in a process of its own, until this one ends."""
     process = Eager(settings.model, settings.weights, inputs, threads, **kind)
     atexit.register(process.close)
@@ -69,7 +69,7 @@ def eager(settings: Vision, inputs: list[np.ndarray], threads: int, **kind: Any)
     return run
 
 
-def openvino_batch(settings: Vision, size: int, threads: int) -> Run:
+def openvino_batch(settings: TimmBackbone, size: int, threads: int) -> Run:
     """OpenVINO with batches of 32 and all threads on each: what batch 1 per thread must not be slower than."""
     module = build(settings.model, settings.weights, 0, None).module
     openvino = import_openvino()
@@ -97,7 +97,7 @@ def workers(network: FrozenNetwork, threads: int) -> Run:
     return lambda inputs: np.concatenate(list(pool.map(lambda each: network.embed([each]), inputs)))
 
 
-def variants(settings: Vision, threads: int) -> tuple[list[Variant], list[np.ndarray]]:
+def variants(settings: TimmBackbone, threads: int) -> tuple[list[Variant], list[np.ndarray]]:
     """All variants, each run once on the pictures, and the pictures."""
     reference = settings.load(workers=threads)
     rng = np.random.default_rng(0)
@@ -146,7 +146,7 @@ def main() -> None:
     logging.getLogger("src").setLevel(logging.WARNING)
     torch.set_num_threads(1)
     weights = None if asked.model == "tf_efficientnet_lite0" else RANDOM
-    settings = Vision(asked.model, weights, 0, "auto", "float32", "cpu", None, None, antialias=True)
+    settings = TimmBackbone(asked.model, weights, 0, "auto", "float32", "cpu", None, None, antialias=True)
     found, inputs = variants(settings, asked.threads)
     for _ in range(asked.rounds):
         for variant in found:

@@ -19,7 +19,7 @@ from benchmarks.measuring import ROOT, cores
 from src.backbone import frozen, openvino_engine
 from src.config import build
 from src.features.extract import Extraction, extract
-from src.features.labelled import Place, list_clips
+from src.features.labelled import Runtime, list_clips
 from src.spectrogram import asperes
 
 # What is imported here is not counted: the libraries of pictures, of the network, and of the engine.
@@ -34,9 +34,9 @@ def prepared(audio: Path, place: Path, workers: int) -> Callable[[], Extraction]
 
     def work() -> Extraction:
         experiment = build.experiment(cfg, place)
-        at = Place(Path(experiment.paths.data), Path(experiment.paths.cache), workers, lambda _: None)
+        at = Runtime(Path(experiment.paths.data), Path(experiment.paths.cache), workers, lambda _: None)
         contents = list_clips(experiment.dataset, at)
-        return extract(contents, experiment.recipe, cache=at.cache, workers=workers)
+        return extract(contents, experiment.pipeline, cache=at.cache, workers=workers)
 
     return work
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from benchmarks.measuring import Row, deliver, in_turns, seconds
 from src.head import Examples, Trainer
-from src.head.draws import BalancedDraws, Randomness, truncated_normal
+from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 from src.head.linear import Linear
 
 CLASSES, CLIPS, FEATURES = 10, 1000, 2048
@@ -39,7 +39,7 @@ def plain(train: Examples) -> np.ndarray:
         layer.bias.zero_()
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
     features, labels = torch.from_numpy(train.features), torch.from_numpy(train.labels)
-    draws = BalancedDraws(train.labels, batch_size=TRAINER.batch_size, rng=random.draws)
+    draws = ClassBalancedSampler(train.labels, batch_size=TRAINER.batch_size, rng=random.draws)
     for batch in torch.from_numpy(draws.take(TRAINER.max_steps)):
         # four times as fast as features[batch], so that only Lightning is compared
         loss = functional.cross_entropy(layer(features.index_select(0, batch)), labels[batch])

@@ -21,7 +21,7 @@ from benchmarks.peak import peaks
 from src.backbone.engine import CPUINFO, computes_bfloat16
 from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.backbone.weights import RANDOM
 
 ROUNDS = 7
@@ -32,12 +32,12 @@ NETWORKS = (
 )
 
 
-def settings(model: str, weights: str | None) -> Vision:
+def settings(model: str, weights: str | None) -> TimmBackbone:
     """A network as configured, on the CPU."""
-    return Vision(model, weights, 0, "auto", "float32", "cpu", None, None, antialias=True)
+    return TimmBackbone(model, weights, 0, "auto", "float32", "cpu", None, None, antialias=True)
 
 
-def operations(vision: Vision) -> float:
+def operations(vision: TimmBackbone) -> float:
     """Multiplications and additions for one picture."""
     network = build(vision.model, vision.weights, 0, None)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
@@ -51,7 +51,7 @@ def is_invariant(network: FrozenNetwork, inputs: list[np.ndarray], together: np.
     return alone.tobytes() == network.embed(inputs).tobytes() == together.tobytes()
 
 
-def loaded(vision: Vision, threads: int) -> dict[str, FrozenNetwork]:
+def loaded(vision: TimmBackbone, threads: int) -> dict[str, FrozenNetwork]:
     """A network in each precision that this CPU has."""
     precisions = ["float32", *(["bfloat16"] if computes_bfloat16(CPUINFO.read_text()) else [])]
     return {name: replace(vision, precision=name).load(None, threads) for name in precisions}

@@ -66,7 +66,7 @@ def test_embed_it(benchmark: BenchmarkFixture, network: FrozenNetwork, samples: 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> FeatureCache:
-    return FeatureCache(tmp_path, {"recipe": "of the benchmark"})
+    return FeatureCache(tmp_path, {"pipeline": "of the benchmark"})
 
 
 def test_keep_32_clips_features(benchmark: BenchmarkFixture, cache: FeatureCache) -> None:

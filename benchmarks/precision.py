@@ -30,7 +30,7 @@ from src.data.split import assign_folds
 from src.evaluation.comparison import Cell, compare
 from src.evaluation.intervals import accuracy_interval
 from src.evaluation.text_table import signed, span
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 from src.features.preprocess import Preprocess
 from src.head import Examples, Trainer
 from src.head.estimators import Logistic
@@ -56,7 +56,7 @@ def listed(root: Path, pattern: str | None) -> list[Clip]:
 
 
 def embedded(
-    clips: list[Clip], drawing: Drawing, model: str, weights: str | None
+    clips: list[Clip], image_transform: ImageTransform, model: str, weights: str | None
 ) -> Iterator[tuple[np.ndarray, float]]:
     """Features in each precision, and seconds until the first one is there."""
     inputs: list[np.ndarray] = []
@@ -68,8 +68,8 @@ def embedded(
         ready = time.perf_counter() - start
         with ThreadPoolExecutor(cores()) as pool:
             if not inputs:
-                waveforms = (decode(clip.path, drawing.window)[0] for clip in clips)
-                inputs = [network.prepare(picture) for picture in pool.map(drawing.picture, waveforms)]
+                waveforms = (decode(clip.path, image_transform.window)[0] for clip in clips)
+                inputs = [network.prepare(picture) for picture in pool.map(image_transform.picture, waveforms)]
             yield np.concatenate(list(pool.map(network.embed, ([each] for each in inputs)))), ready
 
 
@@ -84,7 +84,7 @@ def right(features: list[np.ndarray], labels: np.ndarray, folds: np.ndarray) -> 
         examples = Examples(features[0][learned], labels[learned])
         fitted = head.fit(examples, none, classes=int(labels.max()) + 1, seed=0, trainer=trainer, logger=None)
         for row, each in zip(correct, features, strict=True):
-            row[tested] = fitted.probabilities(each[tested]).argmax(1) == labels[tested]
+            row[tested] = fitted.predict_proba(each[tested]).argmax(1) == labels[tested]
     return correct
 
 
@@ -96,8 +96,10 @@ def cosines(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 def rows(clips: list[Clip], condition: str, model: str, weights: str | None) -> Iterator[tuple[str, ...]]:
     """A line for each precision."""
-    drawing = Drawing(Window(0.0, None, None), "mean", Preprocess(condition, CONDITIONS[condition]), spectrogram())
-    made = list(embedded(clips, drawing, model, weights))
+    image_transform = ImageTransform(
+        Window(0.0, None, None), "mean", Preprocess(condition, CONDITIONS[condition]), spectrogram()
+    )
+    made = list(embedded(clips, image_transform, model, weights))
     features = [each for each, _ in made]
     names, units = [clip.id for clip in clips], [clip.group or clip.id for clip in clips]
     labels = np.unique([clip.label for clip in clips], return_inverse=True)[1]

@@ -14,14 +14,14 @@ from src.data.paths import Paths
 from src.data.split import Split
 from src.errors import UserError, printable
 from src.features.cache import digest_of
-from src.features.digests import Contents
-from src.features.labelled import Material, Place, Progress, list_clips, prepare
-from src.features.pipeline import Drawing, Recipe, input_key
+from src.features.digests import FileDigests
+from src.features.labelled import LabelledFeatures, Progress, Runtime, list_clips, prepare
+from src.features.pipeline import FeaturePipeline, ImageTransform, input_key
 from src.head import FittedHead, Head, MetricLogger, Trainer
 from src.head.transfer import FineTune, Transfer, check_head
 from src.tracking import provenance
 from src.tracking.ledger import Ledger
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.results import CORRECT, CorrectClips, log_results
 from src.tracking.store import RunRecord, Store, flat
 
@@ -44,7 +44,7 @@ class Experiment:
     """
 
     dataset: DatasetSettings
-    recipe: Recipe
+    pipeline: FeaturePipeline
     head: Head
     split: Split
     trainer: Trainer
@@ -59,7 +59,7 @@ class Experiment:
     def settings_digest(self) -> str:
         """What reports find runs by; see `settings_key`."""
         key = settings_key(
-            self.dataset, self.recipe.drawing, self.recipe.backbone,
+            self.dataset, self.pipeline.image_transform, self.pipeline.backbone,
             head=self.head, transfer=self.transfer, trainer=self.trainer, split=self.split,
         )  # fmt: skip
         return digest_of(key)
@@ -69,7 +69,7 @@ class Experiment:
         """Which of `seed` and the trainer's settings change the bits of the result."""
         return self.head.reads | self.transfer.reads
 
-    def key(self, contents: Contents) -> dict[str, Any]:
+    def key(self, contents: FileDigests) -> dict[str, Any]:
         """Everything that determines the result, as literals; neither how it is logged nor how many cores there are.
 
         Args:
@@ -83,25 +83,25 @@ class Experiment:
             "version": RESULT_VERSION,
             "data": contents.digest(),
             "dataset": self.dataset.key(classes),
-            "features": self.recipe.key(),
+            "features": self.pipeline.key(),
             **fit_key(self.head, self.transfer, self.trainer),
             "split": self.split.key_for(contents.dataset.base),
             "device": self.trainer.device() if "accelerator" in self.reads else None,
             "seed": self.seed if "seed" in self.reads else None,
         }
 
-    def identity(self, contents: Contents) -> str:
+    def identity(self, contents: FileDigests) -> str:
         """Digest of `key`: runs of one identity are one result."""
         return digest_of(self.key(contents))
 
-    def cell(self, contents: Contents) -> str:
+    def cell(self, contents: FileDigests) -> str:
         """Digest of `key` without the seed: runs of one cell repeat each other with other seeds."""
         return digest_of({**self.key(contents), "seed": None})
 
 
 def settings_key(
     dataset: DatasetSettings,
-    drawing: Drawing,
+    image_transform: ImageTransform,
     backbone: Any,
     *,
     head: Head,
@@ -120,8 +120,8 @@ def settings_key(
     return {
         "dataset": {**dataset.key(()), **dataset.chosen_classes(), "relabel": relabel},
         "group_pattern": dataset.group_pattern,
-        "window": drawing.window.key(),
-        "input": input_key(drawing, backbone.input),
+        "window": image_transform.window.key(),
+        "input": input_key(image_transform, backbone.input),
         "backbone": backbone.identity if backbone.weights == "none" else "network",
         **fit_key(head, transfer, trainer),
         "split": split.key_for(dataset.base or dataset.title),
@@ -179,7 +179,7 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
     """
     _check(experiment)
     paths = experiment.paths
-    place = Place(Path(paths.data), Path(paths.cache), experiment.workers, progress)
+    place = Runtime(Path(paths.data), Path(paths.cache), experiment.workers, progress)
     contents = list_clips(experiment.dataset, place, anew=force)
     identity = experiment.identity(contents)
     tags = {
@@ -217,14 +217,14 @@ class Learned:
         tuned: the network that was trained with the head; None: it stayed as it was.
     """
 
-    recipe: Recipe
-    material: Material
+    pipeline: FeaturePipeline
+    material: LabelledFeatures
     head: FittedHead
     seconds: dict[str, float]
     tuned: "Tuned | None" = None
 
 
-def learn(experiment: Experiment, contents: Contents, place: Place, logger: MetricLogger) -> Learned:
+def learn(experiment: Experiment, contents: FileDigests, place: Runtime, logger: MetricLogger) -> Learned:
     """Features, a head fitted to them, and the network trained with it where that is asked for.
 
     Args:
@@ -235,7 +235,7 @@ def learn(experiment: Experiment, contents: Contents, place: Place, logger: Metr
         UserError: the data or the settings do not allow it.
     """
     transfer = experiment.transfer
-    material = prepare(experiment.dataset, contents, experiment.recipe, experiment.split, place)
+    material = prepare(experiment.dataset, contents, experiment.pipeline, experiment.split, place)
     start = time.perf_counter()
     head = experiment.head.fit(
         material.examples("train"),
@@ -246,14 +246,19 @@ def learn(experiment: Experiment, contents: Contents, place: Place, logger: Metr
         logger=None if isinstance(transfer, FineTune) else logger,
     )
     seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
-    learned = Learned(experiment.recipe, material, head, seconds)
+    learned = Learned(experiment.pipeline, material, head, seconds)
     if isinstance(transfer, FineTune):
         return _fine_tuned(experiment, transfer, contents, learned, place, logger)
     return learned
 
 
 def _fine_tuned(
-    experiment: Experiment, settings: FineTune, contents: Contents, begun: Learned, place: Place, logger: MetricLogger
+    experiment: Experiment,
+    settings: FineTune,
+    contents: FileDigests,
+    begun: Learned,
+    place: Runtime,
+    logger: MetricLogger,
 ) -> Learned:
     """The network trained with the head, and its features of every clip."""
     from src.head.finetune import finetune
@@ -261,15 +266,15 @@ def _fine_tuned(
 
     start = time.perf_counter()
     tuned = finetune(
-        settings, begun.recipe, begun.material, begun.head,
+        settings, begun.pipeline, begun.material, begun.head,
         seed=experiment.seed, trainer=experiment.trainer, place=place, logger=logger,
     )  # fmt: skip
     tuning = time.perf_counter() - start
-    recipe = replace(begun.recipe, backbone=tuned.network)
-    material = prepare(experiment.dataset, contents, recipe, experiment.split, place)
+    pipeline = replace(begun.pipeline, backbone=tuned.network)
+    material = prepare(experiment.dataset, contents, pipeline, experiment.split, place)
     log_validation(logger, tuned.head, material.examples("validation"), step=settings.steps)
     seconds = {**material.extraction.seconds, "fit": begun.seconds["fit"], "finetune": tuning}
-    return Learned(recipe, material, tuned.head, seconds, tuned)
+    return Learned(pipeline, material, tuned.head, seconds, tuned)
 
 
 def _check(experiment: Experiment) -> None:
@@ -277,14 +282,14 @@ def _check(experiment: Experiment) -> None:
     if isinstance(experiment.transfer, FineTune):
         from src.head.finetune import tunable  # here: torch and Lightning take seconds
 
-        tunable(experiment.recipe.backbone)
+        tunable(experiment.pipeline.backbone)
         check_head(experiment.head)
 
 
-def _card(experiment: Experiment, learned: Learned) -> Card:
+def _card(experiment: Experiment, learned: Learned) -> ModelCard:
     durations = [facts.duration for facts in learned.material.extraction.facts]
-    return Card.of(
-        learned.recipe.key(),
+    return ModelCard.of(
+        learned.pipeline.key(),
         experiment.settled,
         learned.material.dataset.classes,
         learned.head.kind,
@@ -295,12 +300,12 @@ def _card(experiment: Experiment, learned: Learned) -> Card:
 
 
 def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
-    backbone = experiment.recipe.backbone
-    spectrogram = experiment.recipe.drawing.spectrogram
+    backbone = experiment.pipeline.backbone
+    spectrogram = experiment.pipeline.image_transform.spectrogram
     return {
         "dataset": dataset.name,
         "dataset_root": printable(dataset.root.resolve()),
-        "preprocess": experiment.recipe.drawing.preprocess.name,
+        "preprocess": experiment.pipeline.image_transform.preprocess.name,
         "spectrogram": spectrogram.name if backbone.input == "picture" else "none",
         "backbone": backbone.name,
         "weights": backbone.weights,

@@ -48,22 +48,22 @@ def show(cfg: DictConfig) -> None:
         raise UserError(f"picture={picture}: expected a name ending in .png, since the picture is written without loss")
     audio, warnings = Path(str(cfg.audio)), []
     if picture is not None:
-        drawing = build.drawing(settings)
-        waveform, facts = decode(audio, drawing.window)
-        levels = drawing.picture(waveform)
-        warnings = drawing.stats(waveform, levels, facts).warnings()
+        image_transform = build.image_transform(settings)
+        waveform, facts = decode(audio, image_transform.window)
+        levels = image_transform.picture(waveform)
+        warnings = image_transform.stats(waveform, levels, facts).warnings()
         stream = io.BytesIO()
         Image.fromarray(levels).save(stream, "PNG")
         write_asked(f"picture={picture}", {picture: stream.getvalue()})
         log.info("%s: %d x %d pixels", picture, levels.shape[1], levels.shape[0])
     if features is not None:
-        recipe = build.recipe(settings, Path(str(cfg.paths.tracking)) / "jobs")
-        value, stats = recipe.prepare(audio, Timer())
+        pipeline = build.pipeline(settings, Path(str(cfg.paths.tracking)) / "jobs")
+        value, stats = pipeline.prepare(audio, Timer())
         warnings = stats.rendered.warnings()
-        row = recipe.backbone.embed([value])[0]
-        content = features_csv(printable(audio.name), recipe.backbone.feature_names, row).encode()
+        row = pipeline.backbone.embed([value])[0]
+        content = features_csv(printable(audio.name), pipeline.backbone.feature_names, row).encode()
         write_asked(f"features={features}", {features: content})
-        log.info("%s: %d features of %s (%s)", features, len(row), recipe.backbone.name, recipe.backbone.weights)
+        log.info("%s: %d features of %s (%s)", features, len(row), pipeline.backbone.name, pipeline.backbone.weights)
     for kind in warnings:
         log.warning("%s: %s", printable(audio), CONSEQUENCES[kind])
 

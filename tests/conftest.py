@@ -253,7 +253,7 @@ def dataset_settings() -> Callable[..., Any]:
         values: dict[str, Any] = {
             "name": None, "base": None, "root": str(root), "classes": None, "keep": None, "label": "class",
             "relabel": {}, "loudness_classes": 5, "source": "recordings", "start": 0.0, "duration": None,
-            "sample_rate": None, "mono": "mean", "on_error": "fail", "group_pattern": None, "clips_per_class": 60,
+            "sample_rate": None, "mono": "mean", "on_unreadable": "fail", "group_pattern": None, "clips_per_class": 60,
             "render_seed": 0,
         }  # fmt: skip
         return DatasetSettings(**{**values, **changes})
@@ -263,12 +263,12 @@ def dataset_settings() -> Callable[..., Any]:
 
 @pytest.fixture
 def place(tmp_path, write_clips, dataset_settings):
-    """`place(recipe, workers=1)`: the extraction of the ten clips in tmp_path/audio, and its parts as attributes."""
+    """`place(pipeline, workers=1)`: the extraction of the ten clips in tmp_path/audio, and its parts as attributes."""
 
-    from toy import recipe
+    from toy import pipeline
 
     from src.data.dataset import recordings
-    from src.features.digests import read_contents
+    from src.features.digests import read_digests
     from src.features.extract import extract
 
     class Place:
@@ -279,10 +279,10 @@ def place(tmp_path, write_clips, dataset_settings):
         def contents(self, workers: int = 2):
             found = recordings(dataset_settings(self.root))
             assert found is not None
-            return read_contents(found, cache=self.cache, workers=workers)
+            return read_digests(found, cache=self.cache, workers=workers)
 
         def __call__(self, how=None, *, workers: int = 1, progress=None):
-            return extract(self.contents(), how or recipe(), cache=self.cache, workers=workers, progress=progress)
+            return extract(self.contents(), how or pipeline(), cache=self.cache, workers=workers, progress=progress)
 
     return Place()
 

@@ -86,8 +86,8 @@ def test_the_stored_head_gives_the_stored_probabilities(bench, birds):
     for row in table(store, outcome)[::7]:
         folder = "owl" if row["clip"].startswith("owl/") else "Zaun könig"
         path = bench.folder / "birds" / folder / Path(row["clip"]).name
-        value, _ = experiment.recipe.prepare(path, Timer())
-        probabilities = head.probabilities(experiment.recipe.backbone.embed([value]))[0]
+        value, _ = experiment.pipeline.prepare(path, Timer())
+        probabilities = head.predict_proba(experiment.pipeline.backbone.embed([value]))[0]
         assert [str(p) for p in probabilities] == [row[f"p_{label}"] for label in card["classes"]]
 
 
@@ -200,22 +200,22 @@ MATTERS_TO_FEATURES = [
 ]  # fmt: skip
 DOES_NOT = [
     "seed=1", "head=one_vs_one", "split=hash", "split.seed=4", "trainer=quick", "workers=1", "tracking.experiment=x",
-    "paths.cache=c", "paths.data=d", "dataset.name=other", "dataset.on_error=skip", "dataset.keep=[a,b]",
+    "paths.cache=c", "paths.data=d", "dataset.name=other", "dataset.on_unreadable=skip", "dataset.keep=[a,b]",
     "preprocess.name=x", "progress=true", "force=true",
 ]  # fmt: skip
 
 
 def test_features_are_kept_by_what_makes_them_and_nothing_else(bench, birds):
-    key = bench.configured(*birds).recipe.key()
+    key = bench.configured(*birds).pipeline.key()
     for words in MATTERS_TO_FEATURES:
-        assert bench.configured(*birds, words).recipe.key() != key, words
+        assert bench.configured(*birds, words).pipeline.key() != key, words
     for words in DOES_NOT:
-        assert bench.configured(*birds, words).recipe.key() == key, words
+        assert bench.configured(*birds, words).pipeline.key() == key, words
 
 
 def test_features_of_the_waveform_itself_do_not_depend_on_the_picture(bench, birds):
     def key(*words):
-        return bench.configured(*birds, "backbone=marsyas", *words).recipe.key()
+        return bench.configured(*birds, "backbone=marsyas", *words).pipeline.key()
 
     for words in ("spectrogram=mel", "spectrogram.height=100", "dataset.mono=left"):
         assert key(words) == key(), words
@@ -253,7 +253,7 @@ def test_an_error_leaves_a_failed_run_with_its_reason(bench, birds):
     assert "00.wav: an empty file" in run.tags["reason"]
     assert run.tags["dataset"] == "birds"
     # It is no result: mended, the job runs.
-    outcome = bench.run(*birds, "dataset.on_error=skip")
+    outcome = bench.run(*birds, "dataset.on_unreadable=skip")
     assert not outcome.known
     assert bench.store().get(outcome.run_id).metrics["clips/unusable"] == 1
 
@@ -273,12 +273,12 @@ def test_frozen_means_frozen_through_a_whole_job(bench, birds, engine):
         f"backbone.engine={engine}", "backbone.device=cpu",
     ]  # fmt: skip
     experiment = bench.configured(*words)
-    module = experiment.recipe.backbone.network.module
+    module = experiment.pipeline.backbone.network.module
     state = {name: value.clone() for name, value in module.state_dict().items()}
     norms = [name for name in state if "running_mean" in name or "num_batches_tracked" in name]
     assert len(norms) > 10
     assert not bench.run(*words).known
-    assert bench.configured(*words).recipe.backbone.network.module is module
+    assert bench.configured(*words).pipeline.backbone.network.module is module
     after = module.state_dict()
     assert set(after) == set(state)
     for name, value in state.items():
@@ -294,7 +294,7 @@ def test_every_head_makes_a_run(bench, birds, head):
     card = json.loads(store.artifact(outcome.run_id, "head.json"))
     tensors = safetensors.numpy.load(store.artifact(outcome.run_id, "head.safetensors"))
     assert card["kind"] == head
-    assert load_head(card["kind"], tensors).probabilities(np.zeros((1, 16), np.float32)).shape == (1, 2)
+    assert load_head(card["kind"], tensors).predict_proba(np.zeros((1, 16), np.float32)).shape == (1, 2)
 
 
 def test_the_baseline_makes_a_run(bench, birds):

@@ -27,7 +27,7 @@ from src.config.effect import without_effect
 from src.data import manifest, sources
 from src.errors import UserError
 from src.experiment import Experiment, learn
-from src.features.labelled import Place, list_clips
+from src.features.labelled import Runtime, list_clips
 from src.tracking.results import predictions
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -161,7 +161,7 @@ VALUES = {
     "dataset.classes": "{{mid: [], low: [], high: []}}", "dataset.keep": "[low, high]", "dataset.label": "loudness",
     "dataset.relabel": RELABEL.partition("=")[2], "dataset.loudness_classes": "3", "dataset.source": "auto",
     "dataset.start": "0.05", "dataset.duration": "0.1", "dataset.sample_rate": "4000", "dataset.mono": "left",
-    "dataset.on_error": "skip", "dataset.group_pattern": "'/(.)'", "dataset.clips_per_class": "7",
+    "dataset.on_unreadable": "skip", "dataset.group_pattern": "'/(.)'", "dataset.clips_per_class": "7",
     "dataset.render_seed": "1",
     "preprocess.name": "other", "preprocess.levels_dbfs": "[-6, -3]",
     "spectrogram.height": "50", "spectrogram.pixels_per_second": "50", "spectrogram.reference": "peak",
@@ -202,7 +202,7 @@ HOW_IT_RUNS = {
 # Settings that make another identity although they need not make other predictions, and why.
 SAME_BITS = {
     "dataset.name": "tables file runs by it",
-    "dataset.on_error": "a run that left files out must not answer for one that would have refused them",
+    "dataset.on_unreadable": "a run that left files out must not answer for one that would have refused them",
     "dataset.base": "the hash of clips' names has it, of which few cross a boundary",
     "trainer.threads": "sums of large matrices are divided among threads; these are too small",
     "backbone.engine": "another engine's last digits are others, not those of every clip",
@@ -301,16 +301,16 @@ class Result:
 def result(config: Any, tmp: Path, cache_folder: Path) -> Result:
     """Everything computed anew, so that a cache whose key lacks a setting cannot answer."""
     experiment = configure.experiment(config, tmp)
-    place = Place(tmp / "data", cache_folder, experiment.workers, lambda _: None)
+    place = Runtime(tmp / "data", cache_folder, experiment.workers, lambda _: None)
     contents = list_clips(experiment.dataset, place)
     learned = learn(experiment, contents, place, Nowhere())
     extraction = learned.material.extraction
     return Result(
         experiment.identity(contents),
         experiment.cell(contents),
-        json.dumps(experiment.recipe.key()),
+        json.dumps(experiment.pipeline.key()),
         {digest: row.tobytes() for digest, row in zip(extraction.digests, extraction.features, strict=True)},
-        predictions(learned.material, learned.head.probabilities(extraction.features)),
+        predictions(learned.material, learned.head.predict_proba(extraction.features)),
     )
 
 
@@ -392,11 +392,11 @@ def test_what_auto_comes_to_has_every_setting_of_it(composed, tmp):
 @pytest.mark.parametrize("words", [(), (*NETWORK, *MLP, "transfer=finetune", *TUNING), ("backbone=marsyas",)])
 def test_a_class_that_is_renamed_or_moved_keeps_identities(words, composed, tmp, tmp_path):
     experiment: Experiment = configure.experiment(composed((*BASE, *words)), tmp)
-    place = Place(tmp / "data", tmp_path, 1, lambda _: None)
+    place = Runtime(tmp / "data", tmp_path, 1, lambda _: None)
     contents = list_clips(experiment.dataset, place)
     before = experiment.key(contents)
-    parts = [experiment, experiment.recipe, experiment.recipe.drawing, *vars(experiment).values()]
-    parts += [*vars(experiment.recipe).values(), *vars(experiment.recipe.drawing).values()]
+    parts = [experiment, experiment.pipeline, experiment.pipeline.image_transform, *vars(experiment).values()]
+    parts += [*vars(experiment.pipeline).values(), *vars(experiment.pipeline.image_transform).values()]
     kinds = {type(part) for part in parts if type(part).__module__.startswith("src.")}
     assert len(kinds) > 10
     names_before = {kind: (kind.__name__, kind.__qualname__, kind.__module__) for kind in kinds}

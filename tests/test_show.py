@@ -11,7 +11,7 @@ from src.config import build
 from src.data.audio import Window, decode
 from src.data.dataset import recordings
 from src.errors import UserError
-from src.features.digests import read_contents
+from src.features.digests import read_digests
 from src.features.extract import extract
 from src.show import show
 
@@ -56,9 +56,9 @@ def test_the_picture_is_exact(shown, tmp_path, sound, spectrogram):
             f"audio='{tmp_path / 'a.wav'}'", f"picture='{tmp_path / 'out' / 'a.png'}'", f"spectrogram={spectrogram}",
             f"preprocess={condition}",
         )  # fmt: skip
-        drawing = build.drawing(build.plain(config))
-        waveform = drawing.preprocess(decode(tmp_path / "a.wav", Window(0.0, None, None))[0])
-        expected = drawing.spectrogram.picture(waveform.samples.mean(axis=0, dtype=np.float32), 22050)
+        image_transform = build.image_transform(build.plain(config))
+        waveform = image_transform.preprocess(decode(tmp_path / "a.wav", Window(0.0, None, None))[0])
+        expected = image_transform.spectrogram.picture(waveform.samples.mean(axis=0, dtype=np.float32), 22050)
         with Image.open(tmp_path / "out" / "a.png") as picture:
             found = np.asarray(picture)
         assert found.dtype == np.uint8
@@ -101,13 +101,13 @@ def read(path) -> tuple[list[str], list[str]]:
 def test_features_are_those_that_a_run_uses(shown, tmp_path, write_clips, dataset_settings, words):
     files = write_clips(tmp_path / "data" / "genre", ["rock", "metal"], 2, seconds=0.5)
     config = shown(f"audio='{files[1]}'", f"features='{tmp_path / 'f.csv'}'", "spectrogram=mel", *words)
-    recipe = build.recipe(build.plain(config), tmp_path / "decision")
+    pipeline = build.pipeline(build.plain(config), tmp_path / "decision")
     dataset = recordings(dataset_settings(tmp_path / "data" / "genre"))
-    contents = read_contents(dataset, cache=tmp_path / "cache", workers=1)
-    found = extract(contents, recipe, cache=tmp_path / "cache", workers=1)
+    contents = read_digests(dataset, cache=tmp_path / "cache", workers=1)
+    found = extract(contents, pipeline, cache=tmp_path / "cache", workers=1)
     expected = found.features[[clip.path for clip in found.clips].index(files[1])]
     header, row = read(tmp_path / "f.csv")
-    assert header == ["file", *recipe.backbone.feature_names]
+    assert header == ["file", *pipeline.backbone.feature_names]
     assert row[0] == files[1].name
     assert np.array([np.float32(value) for value in row[1:]]).tobytes() == expected.tobytes()
 

@@ -1,4 +1,4 @@
-"""A backbone that takes no time, and the recipe around it."""
+"""A backbone that takes no time, and the pipeline around it."""
 
 import threading
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from src.data.audio import Window
-from src.features.pipeline import Drawing, Recipe
+from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess
 from src.spectrogram.waveform import WaveformPicture
 
@@ -38,11 +38,13 @@ class Toy:
         return np.stack(inputs)
 
 
-def recipe(backbone: Any = None, *, window: Window | None = None, levels: list[float] | None = None) -> Recipe:
-    drawing = Drawing(
+def pipeline(
+    backbone: Any = None, *, window: Window | None = None, levels: list[float] | None = None
+) -> FeaturePipeline:
+    image_transform = ImageTransform(
         window=window or Window(0.0, None, None),
         mono="mean",
         preprocess=Preprocess("x", levels or []),
         spectrogram=WaveformPicture(height=16, pixels_per_second=100, reference="full_scale"),
     )
-    return Recipe(drawing, backbone or Toy())
+    return FeaturePipeline(image_transform, backbone or Toy())

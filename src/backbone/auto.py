@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from src.backbone import hub
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.backbone.weights import INCEPTION, LITE0, RANDOM, local
 
 INSTEAD = (
@@ -57,7 +57,7 @@ def decide(weights: str | None, weights_dir: Path, *, allow_network: bool) -> De
 
 @dataclass(frozen=True)
 class Auto:
-    """The settings that both networks share; see Vision for what they mean."""
+    """The settings that both networks share; see TimmBackbone for what they mean."""
 
     weights: str | None
     weights_seed: int
@@ -71,16 +71,16 @@ class Auto:
     input: ClassVar[Literal["picture"]] = "picture"
 
     def __post_init__(self) -> None:
-        Vision(model=INCEPTION.model, **asdict(self))  # complains about values that neither can take
+        TimmBackbone(model=INCEPTION.model, **asdict(self))  # complains about values that neither can take
 
-    def resolve(self, weights_dir: Path, allow_network: bool) -> Vision:
+    def resolve(self, weights_dir: Path, allow_network: bool) -> TimmBackbone:
         """The settings of the network that `auto` means on this machine; see `decide`."""
         return self.settle(decide(self.weights, weights_dir, allow_network=allow_network))
 
-    def settle(self, decision: Decision) -> Vision:
+    def settle(self, decision: Decision) -> TimmBackbone:
         """The same, for a decision made before."""
         model = INCEPTION.model if decision.config == "inception_v3" else LITE0
         settings = asdict(self)
         if self.weights is None and decision.weights is not None:
             settings["weights"] = str(decision.weights)
-        return Vision(model=model, **settings)
+        return TimmBackbone(model=model, **settings)

@@ -13,9 +13,9 @@ from jaxtyping import Float32, UInt8
 from src.backbone import JSON
 from src.backbone.engine import Engine, choose
 from src.backbone.network import Network, build, feature_count
-from src.backbone.squash import scaled, squash
+from src.backbone.resize import resize, scaled
 from src.backbone.state import State, digest, fit
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.backbone.weights import INCEPTION, table_name
 from src.errors import UserError
 
@@ -35,7 +35,7 @@ class FrozenNetwork:
     input: Literal["picture"] = "picture"
 
     def __init__(
-        self, settings: Vision, weights_dir: Path | None, workers: int, network: Network | None = None
+        self, settings: TimmBackbone, weights_dir: Path | None, workers: int, network: Network | None = None
     ) -> None:
         """Build the network and choose its engine.
 
@@ -43,7 +43,7 @@ class FrozenNetwork:
             network: where it is built already: the settings' architecture with other weights.
 
         Raises:
-            UserError: see `Vision.load`.
+            UserError: see `TimmBackbone.load`.
         """
         self.name = table_name(settings.model)
         self._again = settings, weights_dir, workers
@@ -90,7 +90,7 @@ class FrozenNetwork:
 
     def pixels(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> UInt8[np.ndarray, "channels size size"]:
         """The squashed picture in whole grey levels, one channel or three: far fewer bytes than `prepare` gives."""
-        small = squash(picture, self._size, self._size, antialias=self._antialias)
+        small = resize(picture, self._size, self._size, antialias=self._antialias)
         rounded: UInt8[np.ndarray, "channels size size"] = np.rint(small).astype(np.uint8)
         return rounded
 
@@ -106,7 +106,7 @@ class FrozenNetwork:
 
     def prepare(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> Float32[np.ndarray, "3 size size"]:
         """Squash a picture, (rows, columns) or (rows, columns, 3), to the network's input."""
-        return scaled(squash(picture, self._size, self._size, antialias=self._antialias), self._mean, self._deviation)
+        return scaled(resize(picture, self._size, self._size, antialias=self._antialias), self._mean, self._deviation)
 
     def embed(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
         """Pooled features of prepared pictures.

@@ -22,7 +22,7 @@ IMAGENET = ("in1k", "in12k", "in21k", "in22k")  # how timm marks weights trained
 
 
 @dataclass(frozen=True)
-class Card:
+class PretrainedConfig:
     """What timm knows of a model.
 
     Attributes:
@@ -53,7 +53,7 @@ class Network:
     """
 
     module: nn.Module
-    card: Card
+    card: PretrainedConfig
     weights: str
     digest: str
 
@@ -97,7 +97,7 @@ def check(model: str, weights: str | None, weights_dir: Path | None, size: int |
         feature_count(sketch(model, classes=0), card, size)
 
 
-def feature_count(module: nn.Module, card: Card, size: int) -> int:
+def feature_count(module: nn.Module, card: PretrainedConfig, size: int) -> int:
     """How many pooled features a network gives for a picture of size x size; it is run once on an empty one.
 
     Args:
@@ -122,7 +122,7 @@ def feature_count(module: nn.Module, card: Card, size: int) -> int:
     return shape[1]
 
 
-def _weights(card: Card, model: str, weights: str | None, weights_dir: Path | None) -> tuple[str, State]:
+def _weights(card: PretrainedConfig, model: str, weights: str | None, weights_dir: Path | None) -> tuple[str, State]:
     """Weights for a network: what they are, in a few words, and their entries.
 
     Raises:
@@ -152,7 +152,7 @@ def _weights(card: Card, model: str, weights: str | None, weights_dir: Path | No
     return origin, state
 
 
-def look_up(model: str) -> Card:
+def look_up(model: str) -> PretrainedConfig:
     """What timm knows of a model.
 
     Raises:
@@ -179,7 +179,7 @@ def look_up(model: str) -> Card:
     named = found.hf_hub_filename or ""
     filename = {"filename": named} if named.endswith(".safetensors") else {}
     full_name = f"{architecture}.{found.tag}" if found.tag else architecture
-    return Card(
+    return PretrainedConfig(
         published=Published(full_name, found.hf_hub_id or "", **filename),
         classifiers=(classifier,) if isinstance(classifier, str) else tuple(classifier),
         classes=int(found.num_classes or 0),

@@ -35,7 +35,7 @@ class Pixels:
 
     def load(self, *_: object, **__: object) -> "Pixels":
         """Ready as it is; takes what `Vision.load` takes."""
-        import_module("src.backbone.squash")  # torch is imported now, and not within the first clip's time
+        import_module("src.backbone.resize")  # torch is imported now, and not within the first clip's time
         return self
 
     @property
@@ -50,9 +50,9 @@ class Pixels:
 
     def prepare(self, picture: UInt8[np.ndarray, "rows columns *colours"], /) -> Float32[np.ndarray, " pixels"]:
         """Squash a picture, (rows, columns) or (rows, columns, 3); colours are averaged."""
-        from src.backbone.squash import squash  # torch, which settings are checked without
+        from src.backbone.resize import resize  # torch, which settings are checked without
 
-        small = squash(picture, self.rows, self.columns, antialias=True).mean(axis=0, dtype=np.float32)
+        small = resize(picture, self.rows, self.columns, antialias=True).mean(axis=0, dtype=np.float32)
         features: np.ndarray = small.ravel() / np.float32(255)
         return features
 

@@ -20,7 +20,7 @@ CHOICES = {
 
 
 @dataclass(frozen=True)
-class Vision:
+class TimmBackbone:
     """Settings of a frozen network.
 
     Attributes:

@@ -14,7 +14,7 @@ from src.cli.console import progress_bar
 from src.config import build
 from src.experiment import Outcome, run_experiment
 from src.features.extract import extract
-from src.features.labelled import Place, Progress, list_clips
+from src.features.labelled import Progress, Runtime, list_clips
 from src.tracking.ledger import open_store
 
 log = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ def prefetch(cfg: DictConfig) -> None:
     _divide_threads(cfg)
     with sweeping.shared_folder() as shared:
         experiment = build.experiment(cfg, shared, own=("share",))
-    place = Place(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
+    place = Runtime(Path(experiment.paths.data), Path(experiment.paths.cache), experiment.workers, _progress(cfg))
     title = experiment.dataset.title
     contents = list_clips(experiment.dataset, place, anew=build.truth("force", cfg.force))
     told = place.progress(f"{title}: features")
-    found = extract(contents, experiment.recipe, cache=place.cache, workers=place.workers, progress=told)
+    found = extract(contents, experiment.pipeline, cache=place.cache, workers=place.workers, progress=told)
     for message in found.failed.values():
         log.warning("%s", message)
     sys.stdout.write(f"{title}: features of {len(found.clips)} clips, {found.computed} of them computed by this job\n")

@@ -21,12 +21,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.backbone import Backbone
 from src.backbone.auto import Auto, Decision, decide
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.data.split import Split
 from src.errors import UserError
-from src.features.pipeline import Drawing, Recipe
+from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess
 from src.head import Head, Trainer, resolve_standardize
 from src.head.transfer import FineTune, Transfer, check_head
@@ -72,7 +72,7 @@ class Choices:
     """
 
     dataset: DatasetSettings
-    drawing: Drawing
+    image_transform: ImageTransform
     backbone: Any
     head: Head
     split: Split
@@ -112,7 +112,7 @@ def choices(settings: Mapping[str, Any], *, own: Collection[str] = ()) -> Choice
     transfer = cast(Transfer, build("transfer", settings["transfer"], object))
     return Choices(
         dataset=dataset,
-        drawing=drawing(settings),
+        image_transform=image_transform(settings),
         backbone=backbone,
         head=head,
         split=build("split", settings["split"], Split),
@@ -137,7 +137,7 @@ def check_together(found: Choices) -> None:
     """
     if not isinstance(found.transfer, FineTune):
         return
-    if not isinstance(found.backbone, Auto | Vision):
+    if not isinstance(found.backbone, Auto | TimmBackbone):
         raise UserError(
             f"transfer=finetune: backbone={found.backbone.name} has no layers to train; use a network, e.g. "
             "backbone=efficientnet_lite0, or transfer=frozen"
@@ -173,7 +173,7 @@ def experiment(cfg: DictConfig, decision: Path, *, own: Collection[str] = ()) ->
         seed=chosen.seed,
         settings=chosen.settings,
         settled=settled,
-        recipe=recipe({**chosen.settings, "backbone": settled}, decision),
+        pipeline=pipeline({**chosen.settings, "backbone": settled}, decision),
     )
 
 
@@ -303,10 +303,10 @@ def whole(name: str, value: object) -> int:
     return value
 
 
-def drawing(settings: Mapping[str, Any]) -> Drawing:
+def image_transform(settings: Mapping[str, Any]) -> ImageTransform:
     """How a waveform becomes a picture under these settings."""
     dataset = build("dataset", settings["dataset"], DatasetSettings)
-    return Drawing(
+    return ImageTransform(
         window=dataset.window,
         mono=dataset.mono,
         preprocess=build("preprocess", settings["preprocess"], Preprocess),
@@ -314,18 +314,18 @@ def drawing(settings: Mapping[str, Any]) -> Drawing:
     )
 
 
-def recipe(settings: Mapping[str, Any], decision: Path) -> Recipe:
+def pipeline(settings: Mapping[str, Any], decision: Path) -> FeaturePipeline:
     """How a file becomes features under these settings; the backbone is loaded.
 
     Args:
         decision: folder shared by the jobs of a sweep, where `backbone=auto` is decided once.
     """
     folder = Path(build("paths", settings["paths"], Paths).weights)
-    drawn, threads = drawing(settings), workers(settings["workers"])
+    drawn, threads = image_transform(settings), workers(settings["workers"])
     loaded = backbone(settings["backbone"], folder, decision, threads)
     if loaded.input == "picture":
         drawn.spectrogram.load()
-    return Recipe(drawn, loaded)
+    return FeaturePipeline(drawn, loaded)
 
 
 def backbone(settings: Mapping[str, Any], weights: Path, decision: Path, threads: int) -> Backbone:
@@ -351,7 +351,7 @@ def check_backbone(cfg: DictConfig, decision: Path) -> None:
         return  # the job itself reports what must be given
     weights = Path(str(cfg.paths.weights))
     chosen: Any = build("backbone", settle(plain_group(cfg, "backbone"), weights, decision), object)
-    if isinstance(chosen, Vision):
+    if isinstance(chosen, TimmBackbone):
         chosen.check(weights)
 
 

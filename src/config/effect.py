@@ -152,7 +152,7 @@ def _of_dataset(chosen: Choices, source: str) -> dict[str, str]:
 
 
 def _of_picture(chosen: Choices) -> dict[str, str]:
-    spectrogram, backbone = chosen.drawing.spectrogram, chosen.backbone
+    spectrogram, backbone = chosen.image_transform.spectrogram, chosen.backbone
     fields = [f"spectrogram.{name}" for name in _fields(spectrogram)]
     if backbone.input == "waveform":
         reason = f"backbone={backbone.name} reads the waveform and no picture; leave it out, or choose another backbone"

@@ -16,8 +16,8 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.errors import UserError, printable
-from src.features.labelled import Place, list_clips
-from src.features.pipeline import Recipe
+from src.features.labelled import Runtime, list_clips
+from src.features.pipeline import FeaturePipeline
 from src.tracking.checkpoint import load
 from src.tracking.naming import transfer_of
 from src.tracking.store import RunRecord, Store, as_params
@@ -103,7 +103,7 @@ def _best(cfg: DictConfig, runs: Store) -> RunRecord:
     datasets = sorted({run.tags.get("dataset", "?") for run in measured})
     if len(datasets) > 1:
         raise UserError(f"run={BEST}: runs of several datasets fit ({', '.join(datasets)}); say which with dataset=...")
-    asked_for: tuple[DatasetSettings | None, Place | None] = (None, None)
+    asked_for: tuple[DatasetSettings | None, Runtime | None] = (None, None)
     if cfg.get("dataset") is not None:
         groups = {key: configure.plain_group(cfg, key) for key in ("dataset", "paths")}
         asked_for = dataset_and_place({**groups, "workers": cfg.workers})
@@ -118,7 +118,7 @@ def _best(cfg: DictConfig, runs: Store) -> RunRecord:
 
 
 def of_one_data(
-    runs: Sequence[RunRecord], dataset: DatasetSettings | None, place: Place | None
+    runs: Sequence[RunRecord], dataset: DatasetSettings | None, place: Runtime | None
 ) -> tuple[list[RunRecord], str]:
     """Those of some runs of one dataset that saw the same clips, and in words which clips these are.
 
@@ -173,7 +173,7 @@ def _folders(runs: Sequence[RunRecord]) -> list[str]:
     return list(found)
 
 
-def _present(dataset: DatasetSettings, place: Place) -> Dataset | None:
+def _present(dataset: DatasetSettings, place: Runtime) -> Dataset | None:
     """The dataset as it is on this machine; None where it is not there, or cannot be used."""
     try:
         return sources.present(dataset, place.data)
@@ -182,12 +182,12 @@ def _present(dataset: DatasetSettings, place: Place) -> Dataset | None:
         return None
 
 
-def dataset_and_place(settings: Mapping[str, Any]) -> tuple[DatasetSettings, Place]:
+def dataset_and_place(settings: Mapping[str, Any]) -> tuple[DatasetSettings, Runtime]:
     """The dataset that a configuration names, and where it is on this machine."""
     dataset = configure.build("dataset", settings["dataset"], DatasetSettings)
     paths = configure.build("paths", settings["paths"], Paths)
     workers = configure.workers(settings["workers"])
-    return dataset, Place(Path(paths.data), Path(paths.cache), workers, lambda _: None)
+    return dataset, Runtime(Path(paths.data), Path(paths.cache), workers, lambda _: None)
 
 
 def _typed(cfg: DictConfig) -> list[str]:
@@ -242,12 +242,12 @@ def _fits(run: RunRecord, asked: Mapping[str, str]) -> bool:
     return True
 
 
-def _recipe(cfg: DictConfig, settings: dict[str, Any]) -> Recipe:
-    """A run's recipe on this machine: its own settings, this machine's folders and threads."""
+def _recipe(cfg: DictConfig, settings: dict[str, Any]) -> FeaturePipeline:
+    """A run's pipeline on this machine: its own settings, this machine's folders and threads."""
     here = {"paths": configure.plain_group(cfg, "paths"), "workers": cfg.workers}
     backbone = dict(settings["backbone"])
     if cfg.weights_file is not None:
         if "weights" not in backbone:
             raise UserError(f"weights_file={cfg.weights_file}: the run's backbone has no weights; leave it out")
         backbone["weights"] = str(cfg.weights_file)
-    return configure.recipe({**settings, **here, "backbone": backbone}, Path())
+    return configure.pipeline({**settings, **here, "backbone": backbone}, Path())

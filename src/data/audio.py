@@ -67,7 +67,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Facts:
+class AudioStats:
     """What decoding one clip found, before any preprocessing.
 
     Attributes:
@@ -92,7 +92,7 @@ class Facts:
         return ["silent"] * (self.peak == 0) + ["short"] * short
 
 
-def decode(path: Path, window: Window) -> tuple[Waveform, Facts]:
+def decode(path: Path, window: Window) -> tuple[Waveform, AudioStats]:
     """Read one clip; every channel kept, integer PCM scaled to [-1, 1).
 
     Raises:
@@ -169,7 +169,7 @@ class AudioFile:
         self._sounds = []
         self._file.close()
 
-    def clip(self, window: Window) -> tuple[Waveform, Facts]:
+    def clip(self, window: Window) -> tuple[Waveform, AudioStats]:
         """Decode one clip; it keeps the file's rate.
 
         Raises:
@@ -387,10 +387,10 @@ def _other_kind(start: bytes) -> str | None:
     return kinds.get(start[:4])
 
 
-def _facts(waveform: Waveform, codec: str, file_duration: float) -> Facts:
+def _facts(waveform: Waveform, codec: str, file_duration: float) -> AudioStats:
     samples = waveform.samples
     magnitude = np.abs(samples)
-    return Facts(
+    return AudioStats(
         sample_rate=waveform.sample_rate,
         channels=samples.shape[0],
         codec=codec,

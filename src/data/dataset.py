@@ -35,7 +35,7 @@ class DatasetSettings:
         start, duration: the clip within each file in seconds (duration None: to the end).
         sample_rate: resample to this rate; None: keep each file's own.
         mono: `mean` of the channels or `left`, for pictures.
-        on_error: `fail` names every unusable file and stops; `skip` leaves them out and records which.
+        on_unreadable: `fail` names every unusable file and stops; `skip` leaves them out and records which.
         group_pattern: regular expression on `class/file` whose first group names the recording.
         clips_per_class: size of a rendered stand-in, or `full` for the paper's cardinalities.
         render_seed: of a rendered stand-in.
@@ -54,7 +54,7 @@ class DatasetSettings:
     duration: float | None
     sample_rate: int | None
     mono: Literal["mean", "left"]
-    on_error: Literal["fail", "skip"]
+    on_unreadable: Literal["fail", "skip"]
     group_pattern: str | None
     clips_per_class: int | Literal["full"]
     render_seed: int
@@ -89,7 +89,7 @@ class DatasetSettings:
             classes: those that a classifier tells apart, in the order of its outputs: ties go to the first, and
                 batches are drawn class by class.
         """
-        key = {"name": self.title, "classes": list(classes), "label": self.label, "on_error": self.on_error}
+        key = {"name": self.title, "classes": list(classes), "label": self.label, "on_unreadable": self.on_unreadable}
         if self.label == "loudness":
             return {**key, "loudness_classes": self.loudness_classes}
         if self.label == "class":
@@ -113,12 +113,12 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
 
     Raises:
         UserError: some but not all classes are there, one class only, an empty class, ambiguous folders, one file in
-            two classes, or (unless `on_error` is `skip`) a folder that cannot be listed.
+            two classes, or (unless `on_unreadable` is `skip`) a folder that cannot be listed.
     """
     root = Path(settings.root)
     folders, listed = folder.list_root(root, settings.classes)
-    way_out = "Make them readable, or leave them out with dataset.on_error=skip"
-    if settings.on_error == "fail" or not folders:
+    way_out = "Make them readable, or leave them out with dataset.on_unreadable=skip"
+    if settings.on_unreadable == "fail" or not folders:
         folder.check_readable(listed.unreadable, way_out)
     if not folders:
         return None
@@ -141,7 +141,7 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
             empty = empty or folder.no_audio(f"{printable(folders[label])}: no audio files", found)
         clips += of_class
         listed.add(found)
-    if settings.on_error == "fail":
+    if settings.on_unreadable == "fail":
         folder.check_readable(listed.unreadable, way_out)
     if empty is not None:
         raise empty

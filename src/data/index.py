@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from src.data.audio import DECODING_VERSION, Facts, Window
+from src.data.audio import DECODING_VERSION, AudioStats, Window
 from src.data.files import check_regular, open_regular
 from src.data.writing import write_atomically
 
@@ -92,12 +92,12 @@ class AudioIndex:
         except OSError:
             return False
 
-    def facts(self, digest: str, window: Window) -> Facts | None:
+    def facts(self, digest: str, window: Window) -> AudioStats | None:
         """What decoding this content with this window found, if it is known."""
         known = self._facts.get(_facts_key(digest, window))
-        return None if known is None else Facts(**known)
+        return None if known is None else AudioStats(**known)
 
-    def record(self, digest: str, window: Window, facts: Facts) -> None:
+    def record(self, digest: str, window: Window, facts: AudioStats) -> None:
         """Remember what decoding found."""
         key = _facts_key(digest, window)
         with self._lock:

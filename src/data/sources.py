@@ -50,7 +50,7 @@ def serving(settings: DatasetSettings, data: Path) -> str:
     return "published" if published else "rendered"
 
 
-def obtain(settings: DatasetSettings, data: Path, *, workers: int, progress: Progress | None = None) -> Dataset:
+def load_dataset(settings: DatasetSettings, data: Path, *, workers: int, progress: Progress | None = None) -> Dataset:
     """The dataset as it is on this machine; a stand-in is rendered on the spot where nothing else is there.
 
     Args:
@@ -131,7 +131,7 @@ def _holds_audio(path: Path) -> bool:
 
 
 def present(settings: DatasetSettings, data: Path) -> Dataset | None:
-    """As `obtain`, but nothing is made: None where no source is there yet."""
+    """As `load_dataset`, but nothing is made: None where no source is there yet."""
     tries = ("recordings", "published", "rendered") if settings.source == "auto" else (settings.source,)
     for source in tries:
         where = rendered_folder(data, settings) if source == "rendered" else None

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64, Int64
 
 from src.explain.grid import Grid
 from src.explain.making import Check, Explanation, Said
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 from src.tracking.canvas import (
     BASELINE_COLOUR,
     FAINT,
@@ -29,11 +29,11 @@ _CLASSES_SHOWN = 5
 _SHADES = {"the clip": INK, "only the regions": FOR, "without them": AGAINST}
 
 
-def draw(explanation: Explanation, drawing: Drawing, sample_rate: int, title: str) -> bytes:
+def draw(explanation: Explanation, image_transform: ImageTransform, sample_rate: int, title: str) -> bytes:
     """PNG: the picture, effects by occlusion, and Grad-CAM; beside them what the model says then.
 
     Args:
-        drawing: how the picture was made. sample_rate: of the clip, in Hz.
+        image_transform: how the picture was made. sample_rate: of the clip, in Hz.
     """
     cam = explanation.cam
     heights = [2.2, 2.2, 0.7, *([2.2] if cam is not None else [1.3])]
@@ -41,7 +41,7 @@ def draw(explanation: Explanation, drawing: Drawing, sample_rate: int, title: st
     grid = figure.add_gridspec(len(heights), 2, height_ratios=heights, width_ratios=[2.8, 1])
     figure.suptitle(plain(title), fontsize=11, color=INK, x=0.01, ha="left")
     name = plain(explanation.classes[explanation.target])
-    view = _View(explanation, drawing, sample_rate)
+    view = _View(explanation, image_transform, sample_rate)
     view.panel(figure.add_subplot(grid[0, 0]), None, f"The picture, with the regions that decide for {name}")
     _chances(figure.add_subplot(grid[0, 1]), explanation)
     cells = explanation.effects.cells
@@ -70,11 +70,11 @@ def plain(words: str) -> str:
 class _View:
     """The clip once, where the picture shows several copies of it: its loudest."""
 
-    def __init__(self, explanation: Explanation, drawing: Drawing, sample_rate: int) -> None:
+    def __init__(self, explanation: Explanation, image_transform: ImageTransform, sample_rate: int) -> None:
         self._explained, self._grid = explanation, explanation.grid
-        self._spectrogram = drawing.spectrogram
-        self._centres = drawing.spectrogram.frequencies(sample_rate)
-        levels = drawing.preprocess.levels_dbfs or [0.0]
+        self._spectrogram = image_transform.spectrogram
+        self._centres = image_transform.spectrogram.frequencies(sample_rate)
+        levels = image_transform.preprocess.levels_dbfs or [0.0]
         self._seconds = float(explanation.grid.seconds[-1])
         width = explanation.picture.shape[1]
         edges = np.linspace(0, width, len(levels) + 1).round().astype(int)

@@ -37,22 +37,22 @@ def explain_file(cfg: DictConfig) -> None:
     settings = configure.build("explanation", plain["explanation"], Settings)
     audio, out = Path(str(plain["audio"])), Path(str(plain["out"]))
     trained = select_run.open_model(cfg)
-    if trained.recipe.backbone.input != "picture":
+    if trained.pipeline.backbone.input != "picture":
         raise UserError(
-            f"run {trained.run.run_id}: its backbone {trained.recipe.backbone.name} hears the waveform and sees no "
+            f"run {trained.run.run_id}: its backbone {trained.pipeline.backbone.name} hears the waveform and sees no "
             "picture, so there is nothing to hide in one; explain a run of another backbone"
         )
     target = _target(plain["target"], trained.classes)
     window = _window(trained, plain["start"])
     waveform = _heard(trained, audio, window)
-    model = Model(trained.recipe, trained.head, trained.classes, configure.workers(cfg.workers))
+    model = Model(trained.pipeline, trained.head, trained.classes, configure.workers(cfg.workers))
     found = explain(model, waveform, settings, target)
     name = printable(audio.name)
     told = {"file": name, "run": trained.run.run_id, "start_s": window.start, "seconds": waveform.duration}
     told |= summary(found, settings, waveform)
     title = f"{name}: {told['predicted']} at {100 * float(found.said.max()):.0f} %, run {trained.run.run_id[:8]}"
     files = {
-        "explanation.png": draw(found, trained.recipe.drawing, waveform.sample_rate, title),
+        "explanation.png": draw(found, trained.pipeline.image_transform, waveform.sample_rate, title),
         "effects.csv": effects_csv(found).encode(),
         "summary.json": json.dumps(told, indent=1, ensure_ascii=False).encode(),
         "clip.wav": wav(waveform),
@@ -72,7 +72,7 @@ def _target(name: Any, classes: tuple[str, ...]) -> int | None:
 
 
 def _window(trained: TrainedModel, start: Any) -> Window:
-    window = trained.recipe.window
+    window = trained.pipeline.window
     if start is None:
         return window
     if isinstance(start, bool) or not isinstance(start, int | float):

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from src.data.waveform import Waveform
 from src.errors import UserError
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 
 Cells = Bool[np.ndarray, "bands times"]
 
@@ -69,7 +69,9 @@ class Grid:
         return inside
 
 
-def divide(drawing: Drawing, waveform: Waveform, pixels: tuple[int, int], cells: tuple[int, int]) -> Grid:
+def divide(
+    image_transform: ImageTransform, waveform: Waveform, pixels: tuple[int, int], cells: tuple[int, int]
+) -> Grid:
     """The grid of a clip's picture.
 
     Args:
@@ -80,13 +82,13 @@ def divide(drawing: Drawing, waveform: Waveform, pixels: tuple[int, int], cells:
         UserError: no row lies below half the clip's sample rate.
     """
     (rows, columns), (bands, times) = pixels, cells
-    copies = max(1, len(drawing.preprocess.levels_dbfs))
+    copies = max(1, len(image_transform.preprocess.levels_dbfs))
     duration = waveform.duration
     times = max(1, min(times, columns // copies))
-    instants = (np.arange(columns) / drawing.spectrogram.columns_per_second) % duration
+    instants = (np.arange(columns) / image_transform.spectrogram.columns_per_second) % duration
     time_of_column = np.minimum((instants * times / duration).astype(np.int64), times - 1)
     seconds = np.linspace(0, duration, times + 1)
-    centres = drawing.spectrogram.frequencies(waveform.sample_rate)
+    centres = image_transform.spectrogram.frequencies(waveform.sample_rate)
     if centres is None:
         return Grid(np.zeros(rows, np.int64), time_of_column, None, seconds)
     first = int((centres >= waveform.sample_rate / 2).sum())  # rows fall in frequency

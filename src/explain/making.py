@@ -16,7 +16,7 @@ from src.explain.occlusion import Effects, Level
 from src.explain.regions import Candidate, Region, candidates, deciding, elsewhere, regions
 from src.explain.resynthesis import split
 from src.explain.settings import Settings
-from src.features.pipeline import Recipe
+from src.features.pipeline import FeaturePipeline
 from src.head import FittedHead
 from src.head.network import FittedNetwork
 
@@ -35,14 +35,14 @@ class Model:
         classes: in the order of the head's outputs. workers: threads.
     """
 
-    recipe: Recipe
+    pipeline: FeaturePipeline
     head: FittedHead
     classes: Sequence[str]
     workers: int
 
     def said(self, pictures: Iterable[Picture]) -> Float32[np.ndarray, "pictures classes"]:
         """Probabilities of each picture."""
-        return self.head.probabilities(Eye(self.recipe.backbone, self.workers).features(pictures))
+        return self.head.predict_proba(Eye(self.pipeline.backbone, self.workers).features(pictures))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +102,12 @@ def explain(model: Model, waveform: Waveform, settings: Settings, target: int | 
         UserError: a layer that is not there, or a model that knows one class only.
     """
     network = _network(model)  # before the backbone looks at anything: its engine may change the network
-    picture = model.recipe.drawing.picture(waveform)
+    picture = model.pipeline.image_transform.picture(waveform)
     rows, columns = picture.shape[:2]
-    grid = divide(model.recipe.drawing, waveform, (rows, columns), (settings.bands, settings.times))
+    grid = divide(model.pipeline.image_transform, waveform, (rows, columns), (settings.bands, settings.times))
     level = occlusion.fill(picture, grid, settings.fill)
-    features = Eye(model.recipe.backbone, model.workers).features(occlusion.variants(picture, grid, level))
-    said = model.head.probabilities(features[:1])[0]
+    features = Eye(model.pipeline.backbone, model.workers).features(occlusion.variants(picture, grid, level))
+    said = model.head.predict_proba(features[:1])[0]
     target = int(said.argmax()) if target is None else target
     effects = occlusion.effects(model.head, features, grid.shape, target)
     cam, no_cam = _cam(network, model, picture, target, settings.layer)
@@ -163,7 +163,7 @@ class _Case:
         """Each sound goes the whole way of any other clip: preprocessing, picture, network."""
         only, without = self._split(cells)
         removed = (self._split(other)[1] for other in self._elsewhere(cells))
-        said = self.model.said(map(self.model.recipe.drawing.picture, chain((only, without), removed)))
+        said = self.model.said(map(self.model.pipeline.image_transform.picture, chain((only, without), removed)))
         return Check(said[0], said[1], said[2:, self.target]), only, without
 
     def _advantage(self, cells: Cells) -> float:
@@ -184,7 +184,7 @@ class _Case:
 def _network(model: Model) -> "nn.Module | str":
     """The network, or why there is none."""
     try:
-        return gradcam.differentiable(model.recipe.backbone, model.head)
+        return gradcam.differentiable(model.pipeline.backbone, model.head)
     except gradcam.Inapplicable as reason:
         return str(reason)
 
@@ -195,7 +195,7 @@ def _cam(
     """Grad-CAM over the picture, or why there is none."""
     if isinstance(network, str):
         return None, network
-    prepared = model.recipe.backbone.prepare(picture)
+    prepared = model.pipeline.backbone.prepare(picture)
     try:
         cam = gradcam.gradcam(network, model.head, prepared, target, layer)
     except gradcam.Inapplicable as reason:

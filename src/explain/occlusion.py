@@ -68,7 +68,7 @@ def effects(head: FittedHead, features: np.ndarray, shape: tuple[int, int], targ
     Raises:
         UserError: there is but one class.
     """
-    probabilities = head.probabilities(features)
+    probabilities = head.predict_proba(features)
     if probabilities.shape[1] < 2:
         raise UserError("explain: this run knows one class only; there is no decision to explain")
     odds = log_odds(probabilities, target)

@@ -1,4 +1,4 @@
-"""The content-addressed cache: features are computed once per clip and recipe, and survive anything."""
+"""The content-addressed cache: features are computed once per clip and pipeline, and survive anything."""
 
 import hashlib
 import json
@@ -24,21 +24,21 @@ Row = Float32[np.ndarray, " features"]
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:
-    """Name of a recipe: SHA-256 of its settings as canonical JSON, 32 hex digits."""
+    """Name of a pipeline: SHA-256 of its settings as canonical JSON, 32 hex digits."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class FeatureCache:
-    """Features of one recipe (window, preprocess, spectrogram, backbone), by the audio's digest.
+    """Features of one pipeline (window, preprocess, spectrogram, backbone), by the audio's digest.
 
-    A folder per recipe holds `recipe.json` and immutable segments, each a few clips' features with a checksum.
+    A folder per pipeline holds `pipeline.json` and immutable segments, each a few clips' features with a checksum.
     Segments are written to a temporary name and renamed, so that any number of processes may read and write, and a
     killed one loses at most the batch in hand. A segment that fails its checksum is set aside and computed again.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Open (without creating) the cache of a recipe below `folder`; `settings` is all that determines a feature."""
-        self.recipe = dict(settings)
+        """Open (without creating) a pipeline's cache below `folder`; `settings` is all that determines a feature."""
+        self.pipeline = dict(settings)
         self.folder = folder / digest_of(settings)
 
     def read(self, digests: Iterable[str], seen: set[str] | None = None) -> dict[str, Row]:
@@ -66,9 +66,9 @@ class FeatureCache:
             OSError: the place is full or cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        recipe = self.folder / "recipe.json"
-        if not recipe.exists():
-            write_atomically(recipe, json.dumps(self.recipe, indent=1, sort_keys=True).encode())
+        pipeline = self.folder / "pipeline.json"
+        if not pipeline.exists():
+            write_atomically(pipeline, json.dumps(self.pipeline, indent=1, sort_keys=True).encode())
         rows = np.ascontiguousarray(rows, dtype=np.float32)
         names = json.dumps(list(digests))
         metadata = {"digests": names, "dataset": dataset, "checksum": _checksum(names, rows)}
@@ -79,11 +79,11 @@ class FeatureCache:
 
 
 def listing(folder: Path) -> list[dict[str, Any]]:
-    """One entry per recipe and dataset: recipe digest, dataset, clips, bytes, days since last written, recipe."""
+    """One entry per pipeline and dataset: pipeline digest, dataset, clips, bytes, days since last written, pipeline."""
     entries = []
-    for recipe in sorted(folder.glob("*/recipe.json")):
+    for pipeline in sorted(folder.glob("*/pipeline.json")):
         found: dict[str, dict[str, Any]] = {}
-        for path in recipe.parent.glob("*.safetensors"):
+        for path in pipeline.parent.glob("*.safetensors"):
             metadata = _metadata(path)
             stat = path.stat()
             name = metadata.get("dataset", "?")
@@ -92,10 +92,12 @@ def listing(folder: Path) -> list[dict[str, Any]]:
             entry["bytes"] += stat.st_size
             entry["written"] = max(entry["written"], stat.st_mtime)
             entry["paths"].append(path)
-        content = json.loads(recipe.read_bytes())
+        content = json.loads(pipeline.read_bytes())
         for name, entry in sorted(found.items()):
             days = (time.time() - entry.pop("written")) / 86400
-            entries.append({"recipe": recipe.parent.name, "dataset": name, "days": days, "settings": content, **entry})
+            entries.append(
+                {"pipeline": pipeline.parent.name, "dataset": name, "days": days, "settings": content, **entry}
+            )
     return entries
 
 

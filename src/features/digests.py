@@ -14,7 +14,7 @@ from src.errors import printable
 
 
 @dataclass(frozen=True, eq=False)
-class Contents:
+class FileDigests:
     """What a dataset's files hold, before any is decoded.
 
     Attributes:
@@ -33,7 +33,7 @@ class Contents:
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
 
 
-def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> Contents:
+def read_digests(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> FileDigests:
     """Digest every file; those unchanged since last time are not read, nor those that another process read meanwhile.
 
     Clips whose files hold the same bytes become one group; see `src.data.duplicates`.
@@ -61,7 +61,7 @@ def read_contents(dataset: Dataset, *, cache: Path, workers: int, anew: bool = F
         index.save()
     found = [(clip, read[clip.id]) for clip in dataset.clips]
     digests = {clip.id: digest for clip, digest in found if isinstance(digest, str)}
-    return Contents(
+    return FileDigests(
         with_duplicates(dataset, digests),
         index,
         digests=digests,

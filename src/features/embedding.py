@@ -8,8 +8,8 @@ from functools import partial
 
 from src.data.clip import Clip
 from src.features.cache import Row
-from src.features.pipeline import Recipe, Timer
-from src.features.workers import Hands, Prepared, in_flight, prepare
+from src.features.pipeline import FeaturePipeline, Timer
+from src.features.workers import Prepared, WorkerPool, in_flight, prepare
 
 log = logging.getLogger(__name__)
 Embedded = tuple[Prepared, Row | None]
@@ -23,9 +23,9 @@ _MANY = 100
 class Embedding:
     """Features of clips by `workers` processors, a bounded number of clips under way."""
 
-    def __init__(self, recipe: Recipe, workers: int, timer: Timer) -> None:
+    def __init__(self, pipeline: FeaturePipeline, workers: int, timer: Timer) -> None:
         """`timer` takes seconds per stage, summed over workers."""
-        self._recipe, self._workers, self._timer = recipe, workers, timer
+        self._recipe, self._workers, self._timer = pipeline, workers, timer
         self._loading, self._loaded = threading.Lock(), threading.Event()
         self._ahead: deque[Prepared] = deque()
 
@@ -43,16 +43,16 @@ class Embedding:
         else:
             yield from self._by_threads(clips)
 
-    def _hands(self, many: int) -> Hands | None:
-        if self._workers == 1 or many < _MANY or not Hands.can_be_had():
+    def _hands(self, many: int) -> WorkerPool | None:
+        if self._workers == 1 or many < _MANY or not WorkerPool.can_be_had():
             return None
         try:
-            return Hands(self._workers)
+            return WorkerPool(self._workers)
         except OSError as error:
             log.info("clips are prepared by threads, not by processes: %s", error)
             return None
 
-    def _prepared(self, clips: Iterable[tuple[str, Clip]], hands: Hands | None) -> Iterator[Prepared]:
+    def _prepared(self, clips: Iterable[tuple[str, Clip]], hands: WorkerPool | None) -> Iterator[Prepared]:
         """The clips up to the backbone's input."""
         if hands is None:
             limit = max(4 * self._workers, self._recipe.backbone.batch_size)
@@ -80,7 +80,7 @@ class Embedding:
                 waiting = []
         yield from self._embedded(waiting)
 
-    def _by_hands(self, clips: Iterable[tuple[str, Clip]], hands: Hands) -> Iterator[Embedded]:
+    def _by_hands(self, clips: Iterable[tuple[str, Clip]], hands: WorkerPool) -> Iterator[Embedded]:
         """Processes prepare, threads embed."""
 
         def embedded(each: Prepared) -> Embedded:

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from src.data.audio import Facts
+from src.data.audio import AudioStats
 from src.data.clip import Clip
 from src.data.index import AudioIndex
 from src.errors import printable
 from src.features.cache import FeatureCache, Row
-from src.features.digests import Contents, unreadable
+from src.features.digests import FileDigests, unreadable
 from src.features.embedding import Embedded, Embedding
-from src.features.pieces import Pieces
-from src.features.pipeline import Recipe, Timer
+from src.features.pieces import WorkChunks
+from src.features.pipeline import FeaturePipeline, Timer
 from src.features.render_stats import ROW, RenderStats
 from src.features.workers import Prepared, killed_told
 
@@ -40,7 +40,7 @@ class Extraction:
     clips: list[Clip]
     features: Float32[np.ndarray, "clips features"]
     digests: list[str]
-    facts: list[Facts]
+    facts: list[AudioStats]
     rendered: list[RenderStats]
     failed: dict[str, str]
     computed: int
@@ -59,7 +59,7 @@ class Extraction:
 
 
 def extract(
-    contents: Contents, recipe: Recipe, *, cache: Path, workers: int, progress: Progress | None = None
+    contents: FileDigests, pipeline: FeaturePipeline, *, cache: Path, workers: int, progress: Progress | None = None
 ) -> Extraction:
     """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
 
@@ -68,7 +68,7 @@ def extract(
         progress: told (clips done, clips to compute).
     """
     dataset, digests = contents.dataset, contents.digests
-    job = _Job(recipe, FeatureCache(cache / "features", recipe.key()), contents.index, dict(contents.failed))
+    job = _Job(pipeline, FeatureCache(cache / "features", pipeline.key()), contents.index, dict(contents.failed))
     paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id in digests}
     rows = job.known(paths)
     if len(rows) < len(paths):
@@ -94,17 +94,19 @@ def extract(
 class _Job:
     """One extraction under way."""
 
-    def __init__(self, recipe: Recipe, store: FeatureCache, index: AudioIndex, failed: dict[str, str]) -> None:
-        self.recipe, self.store, self.index, self.failed = recipe, store, index, failed
+    def __init__(
+        self, pipeline: FeaturePipeline, store: FeatureCache, index: AudioIndex, failed: dict[str, str]
+    ) -> None:
+        self.pipeline, self.store, self.index, self.failed = pipeline, store, index, failed
         self.timer = Timer()
         self.bad: dict[str, str] = {}
         self.computed = 0
         self._seen: set[str] = set()
         self._bare: dict[str, Row] = {}
 
-    def facts(self, digest: str) -> Facts:
-        """Facts of a clip whose features are known."""
-        found = self.index.facts(digest, self.recipe.window)
+    def facts(self, digest: str) -> AudioStats:
+        """AudioStats of a clip whose features are known."""
+        found = self.index.facts(digest, self.pipeline.window)
         if found is None:
             raise LookupError(f"{digest}: features without facts, although known() asks for both")
         return found
@@ -112,17 +114,17 @@ class _Job:
     def known(self, digests: Collection[str]) -> dict[str, Row]:
         """Cached rows of those clips whose facts are known too, in segments not read yet."""
         rows = self._bare | self.store.read(digests, self._seen)
-        if any(self.index.facts(digest, self.recipe.window) is None for digest in rows):
+        if any(self.index.facts(digest, self.pipeline.window) is None for digest in rows):
             self.index.refresh()
         # whoever computed them may be about to save the facts
-        self._bare = {d: row for d, row in rows.items() if self.index.facts(d, self.recipe.window) is None}
+        self._bare = {d: row for d, row in rows.items() if self.index.facts(d, self.pipeline.window) is None}
         return {d: row for d, row in rows.items() if d not in self._bare}
 
     def share(
         self, clips: Mapping[str, Clip], rows: dict[str, Row], dataset: str, workers: int, progress: Progress | None
     ) -> None:
         """Add the features that `rows` lacks; processes that need the same ones at the same time share the work."""
-        pieces, total = Pieces(self.store.folder, clips), len(clips) - len(rows)
+        pieces, total = WorkChunks(self.store.folder, clips), len(clips) - len(rows)
 
         def lacking(digests: Sequence[str]) -> Sequence[str]:
             if not all(digest in rows for digest in digests):
@@ -135,7 +137,7 @@ class _Job:
 
         def compute(digests: Iterable[str], many: int) -> None:
             items = ((digest, clips[digest]) for digest in digests)
-            embedded = Embedding(self.recipe, workers, self.timer).rows(items, many)
+            embedded = Embedding(self.pipeline, workers, self.timer).rows(items, many)
             self._compute(embedded, rows, pieces, dataset, tell)
 
         try:
@@ -152,7 +154,7 @@ class _Job:
         self,
         clips: Iterable[Embedded],
         rows: dict[str, Row],
-        pieces: Pieces,
+        pieces: WorkChunks,
         dataset: str,
         tell: Callable[[], None],
     ) -> None:
@@ -165,7 +167,7 @@ class _Job:
         try:
             for prepared, row in clips:
                 if row is not None and prepared.stats is not None and self._is_same(prepared):
-                    self.index.record(prepared.digest, self.recipe.window, prepared.stats.audio)
+                    self.index.record(prepared.digest, self.pipeline.window, prepared.stats.audio)
                     kept = np.concatenate([row, prepared.stats.rendered.row()])
                     rows[prepared.digest] = waiting[prepared.digest] = kept
                     self.computed += 1
@@ -189,7 +191,7 @@ class _Job:
         self.failed[clip.clip.id] = reason
         self.bad[clip.digest] = f"same content as {printable(path)}, which cannot be used"
 
-    def _write(self, rows: Mapping[str, Row], pieces: Pieces, dataset: str) -> None:
+    def _write(self, rows: Mapping[str, Row], pieces: WorkChunks, dataset: str) -> None:
         if not rows:
             return
         try:

@@ -18,10 +18,10 @@ from src.data.dataset import DatasetSettings
 from src.data.duplicates import SAME_BYTES, two_labels
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
-from src.features.digests import Contents, read_contents
+from src.features.digests import FileDigests, read_digests
 from src.features.examples import Examples
 from src.features.extract import Extraction, extract
-from src.features.pipeline import Recipe
+from src.features.pipeline import FeaturePipeline
 from src.features.render_stats import CONSEQUENCES
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _COUNTED = ("unusable", "short", *CONSEQUENCES)
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
+class LabelledFeatures:
     """Usable clips in the dataset's order, with what was extracted from each.
 
     Attributes:
@@ -65,7 +65,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Place:
+class Runtime:
     """Where things are on this machine, and how much of it to use; no result depends on it.
 
     Attributes:
@@ -79,7 +79,7 @@ class Place:
     progress: Progress
 
 
-def list_clips(settings: DatasetSettings, place: Place, *, anew: bool = False) -> Contents:
+def list_clips(settings: DatasetSettings, place: Runtime, *, anew: bool = False) -> FileDigests:
     """The dataset's clips from whichever source is there, and what their files hold.
 
     Args:
@@ -90,13 +90,13 @@ def list_clips(settings: DatasetSettings, place: Place, *, anew: bool = False) -
     """
     title = settings.title
     told = place.progress(f"{title}: rendering")
-    dataset = sources.obtain(settings, place.data, workers=place.workers, progress=told)
+    dataset = sources.load_dataset(settings, place.data, workers=place.workers, progress=told)
     if settings.label == "class":
         dataset = datasets.kept(dataset, settings.keep)
-    return read_contents(dataset, cache=place.cache, workers=place.workers, anew=anew)
+    return read_digests(dataset, cache=place.cache, workers=place.workers, anew=anew)
 
 
-def contents_at_hand(settings: DatasetSettings, place: Place) -> Contents | None:
+def contents_at_hand(settings: DatasetSettings, place: Runtime) -> FileDigests | None:
     """The dataset's clips as they are on this machine; None where they are not there: nothing is made.
 
     Raises:
@@ -107,20 +107,22 @@ def contents_at_hand(settings: DatasetSettings, place: Place) -> Contents | None
     return list_clips(settings, place)
 
 
-def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split: Split, place: Place) -> Material:
+def prepare(
+    settings: DatasetSettings, contents: FileDigests, pipeline: FeaturePipeline, split: Split, place: Runtime
+) -> LabelledFeatures:
     """Features, labels and split of listed clips.
 
     Raises:
         UserError: a split that leaves a class without training clips, before anything is computed where labels are
-            known beforehand; no usable data; every unusable file is named, unless `dataset.on_error=skip`.
+            known beforehand; no usable data; every unusable file is named, unless `dataset.on_unreadable=skip`.
     """
     if settings.label != "loudness":  # whose labels are measured first
         split.tested_parts(datasets.labelled(settings, contents.dataset, ()))
-    if settings.on_error == "fail":
-        _refuse(contents.dataset, _unusable(contents, recipe.window, place, settings.title))
+    if settings.on_unreadable == "fail":
+        _refuse(contents.dataset, _unusable(contents, pipeline.window, place, settings.title))
     told = place.progress(f"{settings.title}: features")
-    extraction = extract(contents, recipe, cache=place.cache, workers=place.workers, progress=told)
-    if settings.on_error == "fail":
+    extraction = extract(contents, pipeline, cache=place.cache, workers=place.workers, progress=told)
+    if settings.on_unreadable == "fail":
         _refuse(contents.dataset, extraction.failed)
     if not extraction.clips:
         root = printable(contents.dataset.root)
@@ -131,12 +133,12 @@ def prepare(settings: DatasetSettings, contents: Contents, recipe: Recipe, split
     parts = split.tested_parts(dataset)
     position = {label: i for i, label in enumerate(dataset.classes)}
     labels = np.array([position[clip.label] for clip in dataset.clips], dtype=np.int64)
-    notes = _notes(dataset, extraction, recipe, parts)
+    notes = _notes(dataset, extraction, pipeline, parts)
     _warn(dataset, parts, notes)
-    return Material(dataset, extraction, parts, labels, notes)
+    return LabelledFeatures(dataset, extraction, parts, labels, notes)
 
 
-def _unusable(contents: Contents, window: Window, place: Place, title: str) -> dict[str, str]:
+def _unusable(contents: FileDigests, window: Window, place: Runtime, title: str) -> dict[str, str]:
     """Messages by clip id for the files that cannot be used, before features are computed, which may take hours.
 
     Headers are cheap to read, so that all are looked at; only where one of them is not usable the other files are
@@ -179,7 +181,7 @@ def _refuse(dataset: Dataset, failed: Mapping[str, str]) -> None:
         listed = "\n  ".join(failed.values())
         raise UserError(
             f"{dataset.name}: {len(failed)} of {len(dataset.clips)} files cannot be used:\n  {listed}\n"
-            "Mend or remove them, or leave them out with dataset.on_error=skip"
+            "Mend or remove them, or leave them out with dataset.on_unreadable=skip"
         )
 
 
@@ -191,10 +193,12 @@ def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extractio
     return usable, extraction.chosen([position[clip.id] for clip in usable.clips], usable.clips)
 
 
-def _notes(dataset: Dataset, extraction: Extraction, recipe: Recipe, parts: Sequence[Part]) -> dict[str, list[str]]:
+def _notes(
+    dataset: Dataset, extraction: Extraction, pipeline: FeaturePipeline, parts: Sequence[Part]
+) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {kind: [] for kind in ("short", *CONSEQUENCES)}
     for clip, facts, rendered in zip(dataset.clips, extraction.facts, extraction.rendered, strict=True):
-        short = ["short"] if "short" in facts.warnings(recipe.window) else []
+        short = ["short"] if "short" in facts.warnings(pipeline.window) else []
         for kind in (*short, *rendered.warnings()):
             found[kind].append(clip.id)
     tested = Counter(clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "test")

@@ -16,7 +16,7 @@ _PIECES = 100
 """Of a small dataset there are about so many pieces, so that processes that share it end at about the same time."""
 
 
-class Piece:
+class WorkChunk:
     """Some clips of a dataset, computed by one process at a time; a dead one's piece is free at once."""
 
     def __init__(self, path: Path, digests: Sequence[str]) -> None:
@@ -64,18 +64,18 @@ class Piece:
             self._lock = None
 
 
-class Pieces:
+class WorkChunks:
     """A dataset's clips in pieces, the same for every process that has the same clips."""
 
     def __init__(self, folder: Path, digests: Collection[str]) -> None:
-        """Pieces of clips whose features are kept in `folder`."""
+        """WorkChunks of clips whose features are kept in `folder`."""
         count = -(-len(digests) // min(max(len(digests) // _PIECES, _SMALLEST), PIECE))
         named: dict[int, list[str]] = {}
         for digest in sorted(digests):
             named.setdefault(int(digest[:8], 16) % count, []).append(digest)
-        self._all = [Piece(folder / f".piece-{i}-of-{count}.lock", members) for i, members in sorted(named.items())]
-        self._busy: list[Piece] = []
-        self._held: list[Piece] = []
+        self._all = [WorkChunk(folder / f".piece-{i}-of-{count}.lock", members) for i, members in sorted(named.items())]
+        self._busy: list[WorkChunk] = []
+        self._held: list[WorkChunk] = []
 
     def free(self, lacking: Callable[[Sequence[str]], Sequence[str]]) -> Iterator[str]:
         """Clips of pieces that no other process has, one piece taken after the other as they are asked for.
@@ -110,7 +110,7 @@ class Pieces:
         for piece in self._held:
             piece.release()
 
-    def _begun(self, piece: Piece, lacking: Callable[[Sequence[str]], Sequence[str]]) -> Iterator[str]:
+    def _begun(self, piece: WorkChunk, lacking: Callable[[Sequence[str]], Sequence[str]]) -> Iterator[str]:
         self._held.append(piece)
         missing = lacking(piece.digests)
         piece.begin(missing)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from src.backbone import Backbone
-from src.data.audio import DECODING_VERSION, Facts, Window, decode
+from src.data.audio import DECODING_VERSION, AudioStats, Window, decode
 from src.data.waveform import Waveform
 from src.features.cache import FEATURE_VERSION
 from src.features.preprocess import Preprocess
@@ -19,7 +19,7 @@ from src.spectrogram import Spectrogram
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ImageTransform:
     """How a waveform becomes a picture."""
 
     window: Window
@@ -32,29 +32,33 @@ class Drawing:
         processed = self.preprocess(waveform)
         return self.spectrogram.picture(processed.mono(self.mono), processed.sample_rate)
 
-    def stats(self, waveform: Waveform, image: Image, facts: Facts | None) -> RenderStats:
+    def stats(self, waveform: Waveform, image: Image, facts: AudioStats | None) -> RenderStats:
         """What of a waveform its image shows; `facts` of the clip before it was resampled, None: it was not."""
         return render_stats(waveform, self.mono, self.spectrogram, image, facts)
 
 
-def input_key(drawing: Drawing, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
+def input_key(image_transform: ImageTransform, reads: Literal["picture", "waveform"]) -> dict[str, Any]:
     """What determines a backbone's input, besides the clip and its window; no picture where it reads the waveform."""
     if reads == "waveform":
-        return drawing.preprocess.key()
-    return {**drawing.preprocess.key(), "mono": drawing.mono, "spectrogram": drawing.spectrogram.key()}
+        return image_transform.preprocess.key()
+    return {
+        **image_transform.preprocess.key(),
+        "mono": image_transform.mono,
+        "spectrogram": image_transform.spectrogram.key(),
+    }
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FeaturePipeline:
     """How one file becomes features: the part of an experiment that the cache is keyed by."""
 
-    drawing: Drawing
+    image_transform: ImageTransform
     backbone: Backbone
 
     @property
     def window(self) -> Window:
         """The clip within each file."""
-        return self.drawing.window
+        return self.image_transform.window
 
     def key(self) -> dict[str, Any]:
         """Everything that determines a clip's features besides its content; what this backbone ignores is left out."""
@@ -62,7 +66,7 @@ class Recipe:
             "version": FEATURE_VERSION,
             "decoding": DECODING_VERSION,
             "window": self.window.key(),
-            **input_key(self.drawing, self.backbone.input),
+            **input_key(self.image_transform, self.backbone.input),
             "backbone": self.backbone.identity,
         }
 
@@ -78,13 +82,13 @@ class Recipe:
             value, rendered = self.render(waveform, facts)
         return value, ClipStats(facts, rendered)
 
-    def render(self, waveform: Waveform, facts: Facts | None = None) -> tuple[np.ndarray, RenderStats]:
-        """One decoded clip up to the backbone's input, and what of it that shows; `facts` as for `Drawing.stats`."""
+    def render(self, waveform: Waveform, facts: AudioStats | None = None) -> tuple[np.ndarray, RenderStats]:
+        """One decoded clip up to the backbone's input, and its stats; `facts` as for `ImageTransform.stats`."""
         if self.backbone.input == "waveform":
-            value = self.backbone.prepare(self.drawing.preprocess(waveform))
+            value = self.backbone.prepare(self.image_transform.preprocess(waveform))
             return value, render_stats(waveform, "mean", None, None, facts)
-        image = self.drawing.picture(waveform)
-        return self.backbone.prepare(image), self.drawing.stats(waveform, image, facts)
+        image = self.image_transform.picture(waveform)
+        return self.backbone.prepare(image), self.image_transform.stats(waveform, image, facts)
 
 
 class Timer:

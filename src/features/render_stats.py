@@ -6,7 +6,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from src.data.audio import Facts
+from src.data.audio import AudioStats
 from src.data.waveform import Waveform
 from src.spectrogram import Spectrogram
 
@@ -84,12 +84,12 @@ CONSEQUENCES = {
 class ClipStats:
     """What is known of a clip that was decoded and drawn: `audio` of its file, `rendered` of what the network takes."""
 
-    audio: Facts
+    audio: AudioStats
     rendered: RenderStats
 
 
 def render_stats(
-    waveform: Waveform, mono: str, spectrogram: Spectrogram | None, image: Image | None, facts: Facts | None
+    waveform: Waveform, mono: str, spectrogram: Spectrogram | None, image: Image | None, facts: AudioStats | None
 ) -> RenderStats:
     """Compare what is drawn with the recording.
 

@@ -21,7 +21,7 @@ import numpy as np
 from src.data.audio import UnreadableAudio
 from src.data.clip import Clip
 from src.errors import UserError
-from src.features.pipeline import Recipe, Timer
+from src.features.pipeline import FeaturePipeline, Timer
 from src.features.render_stats import ClipStats
 
 if TYPE_CHECKING:
@@ -55,18 +55,18 @@ class Prepared:
     seconds: dict[str, float]
 
 
-def prepare(recipe: Recipe, digest: str, clip: Clip) -> Prepared:
+def prepare(pipeline: FeaturePipeline, digest: str, clip: Clip) -> Prepared:
     """One clip; what is wrong with its file is told, not raised."""
     timer = Timer()
     try:
-        value, stats = recipe.prepare(clip.path, timer)
+        value, stats = pipeline.prepare(clip.path, timer)
     except UnreadableAudio as error:
         return Prepared(digest, clip, None, None, str(error), timer.seconds)
     return Prepared(digest, clip, value, stats, "", timer.seconds)
 
 
-class Share(Protocol):
-    """What `Hands` count the processors in use with: a semaphore that threads and processes have in common."""
+class Semaphore(Protocol):
+    """What `WorkerPool` count the processors in use with: a semaphore that threads and processes have in common."""
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take one; False: none came free in time."""
@@ -77,7 +77,7 @@ class Share(Protocol):
         ...
 
 
-class Hands:
+class WorkerPool:
     """Worker processes that prepare clips while the caller's threads run the backbone, on about `count` processors.
 
     They are forked, so that they begin at once, with everything that is loaded here; and they die with this process.
@@ -92,7 +92,7 @@ class Hands:
         self.count = count
         self._context = multiprocessing.get_context("fork")
         # One more than there are: while work changes hands none stands idle (an eighth faster on two).
-        self._processors: Share = self._context.Semaphore(count + 1)
+        self._processors: Semaphore = self._context.Semaphore(count + 1)
 
     @staticmethod
     def can_be_had() -> bool:
@@ -109,14 +109,14 @@ class Hands:
             if taken:
                 self._processors.release()
 
-    def prepared(self, recipe: Recipe, clips: Iterable[tuple[str, Clip]]) -> Iterator[Prepared]:
+    def prepared(self, pipeline: FeaturePipeline, clips: Iterable[tuple[str, Clip]]) -> Iterator[Prepared]:
         """The clips as they are ready, in any order.
 
         Raises:
             UserError: a spectrogram refuses what it is to draw.
             RuntimeError: a worker process was killed; see `killed_told`.
         """
-        ready = self._begun(recipe, clips)
+        ready = self._begun(pipeline, clips)
         try:
             for prepared in ready:
                 if isinstance(prepared, UserError):
@@ -126,14 +126,14 @@ class Hands:
             # Left to itself it ends the processes when the last traceback that names it is gone.
             ready._shutdown_workers()
 
-    def _begun(self, recipe: Recipe, clips: Iterable[tuple[str, Clip]]) -> "_MultiProcessingDataLoaderIter":
+    def _begun(self, pipeline: FeaturePipeline, clips: Iterable[tuple[str, Clip]]) -> "_MultiProcessingDataLoaderIter":
         import torch  # here: where all features are cached, no one needs it
         from torch.utils.data import DataLoader
 
         with warnings.catch_warnings():  # as many workers as were asked for, not as torch suggests
             warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
             loader: DataLoader[Prepared | UserError] = DataLoader(
-                _Clips(recipe, self),  # type: ignore[arg-type]  # any object with __getitem__ will do
+                _Clips(pipeline, self),  # type: ignore[arg-type]  # any object with __getitem__ will do
                 batch_size=None,
                 sampler=clips,
                 num_workers=self.count,
@@ -151,13 +151,13 @@ class Hands:
 class _Clips:
     """As a worker process sees them: by (digest, clip)."""
 
-    recipe: Recipe
-    hands: Hands
+    pipeline: FeaturePipeline
+    hands: WorkerPool
 
     def __getitem__(self, item: tuple[str, Clip]) -> Prepared | UserError:
         try:
             with self.hands.processor():
-                return prepare(self.recipe, *item)
+                return prepare(self.pipeline, *item)
         except UserError as error:
             return error
 

@@ -14,8 +14,8 @@ from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.data.writing import write_asked
 from src.errors import UserError
-from src.features.digests import Contents
-from src.features.labelled import Place, list_clips
+from src.features.digests import FileDigests
+from src.features.labelled import Runtime, list_clips
 from src.gallery.cards import Cards
 from src.gallery.judged import Judged, judged
 from src.gallery.media import Media, Shown, collect
@@ -70,9 +70,9 @@ def _settings(store: Store, run: RunRecord, cfg: DictConfig) -> dict[str, Any]:
     return {**settings, "paths": configure.plain_group(cfg, "paths")}
 
 
-def _contents(settings: dict[str, Any], cfg: DictConfig) -> Contents:
+def _contents(settings: dict[str, Any], cfg: DictConfig) -> FileDigests:
     paths = configure.build("paths", settings["paths"], Paths)
-    place = Place(Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), lambda _: None)
+    place = Runtime(Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), lambda _: None)
     try:
         return list_clips(configure.build("dataset", settings["dataset"], DatasetSettings), place)
     except UserError as error:
@@ -80,7 +80,7 @@ def _contents(settings: dict[str, Any], cfg: DictConfig) -> Contents:
 
 
 def _shown(
-    found: Judged, contents: Contents, settings: dict[str, Any], media: Media, out: Path, workers: int
+    found: Judged, contents: FileDigests, settings: dict[str, Any], media: Media, out: Path, workers: int
 ) -> dict[str, Shown]:
     """What the page needs to show: mistakes first, so that limits leave out what was got right."""
     lists = (found.confidently_wrong(), found.always_wrong(), found.disputed())
@@ -90,11 +90,11 @@ def _shown(
     wanted += [clip for pair in pairs for clip in found.in_cell(*pair)[: media.cell]]
     ids = [found.ids[clip] for clip in dict.fromkeys(wanted)][: media.clips]
     clips = {clip.id: clip for clip in contents.dataset.clips}
-    return collect(ids, clips, configure.drawing(settings), media, out, workers)
+    return collect(ids, clips, configure.image_transform(settings), media, out, workers)
 
 
 def _notes(
-    found: Judged, runs: list[RunRecord], contents: Contents, media: Media, shown: dict[str, Shown]
+    found: Judged, runs: list[RunRecord], contents: FileDigests, media: Media, shown: dict[str, Shown]
 ) -> tuple[str, ...]:
     """What is and is not on the page."""
     told = []

@@ -17,7 +17,7 @@ from src.data.clip import Clip
 from src.data.encode import mp3
 from src.data.waveform import Waveform
 from src.errors import UserError
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 
 SOUNDS = ("embed", "link", "none")
 _WIDTH, _HEIGHT, _QUALITY = 640, 256, 72
@@ -67,7 +67,12 @@ class Shown:
 
 
 def collect(
-    ids: Sequence[str], clips: Mapping[str, Clip], drawing: Drawing, media: Media, page: Path, workers: int
+    ids: Sequence[str],
+    clips: Mapping[str, Clip],
+    image_transform: ImageTransform,
+    media: Media,
+    page: Path,
+    workers: int,
 ) -> dict[str, Shown]:
     """Pictures and sounds of the clips named, the first ones first: sounds end where the megabytes do.
 
@@ -75,7 +80,7 @@ def collect(
         clips: of the dataset, by id. page: file that links start from. workers: threads.
     """
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda name: _shown(clips.get(name), drawing, media, page), ids))
+        found = list(pool.map(lambda name: _shown(clips.get(name), image_transform, media, page), ids))
     left = media.megabytes * 1e6
     kept: dict[str, Shown] = {}
     for name, shown in zip(ids, found, strict=True):
@@ -84,14 +89,14 @@ def collect(
     return kept
 
 
-def _shown(clip: Clip | None, drawing: Drawing, media: Media, page: Path) -> Shown:
+def _shown(clip: Clip | None, image_transform: ImageTransform, media: Media, page: Path) -> Shown:
     if clip is None:
         return Shown(trouble="no longer in the dataset")
     try:
-        waveform, _ = decode(clip.path, drawing.window)
+        waveform, _ = decode(clip.path, image_transform.window)
     except UnreadableAudio as error:
         return Shown(trouble=str(error))
-    shown = Shown(webp(drawing.picture(waveform)), _ticks(drawing, waveform.sample_rate))
+    shown = Shown(webp(image_transform.picture(waveform)), _ticks(image_transform, waveform.sample_rate))
     if media.sounds == "link":
         relative = Path(os.path.relpath(clip.path.resolve(), page.resolve().parent)).as_posix()
         return replace(shown, sound=quote(os.fsencode(relative)))
@@ -111,8 +116,8 @@ def webp(picture: UInt8[np.ndarray, "rows columns *colours"]) -> bytes:
     return stream.getvalue()
 
 
-def _ticks(drawing: Drawing, sample_rate: int) -> tuple[tuple[str, float], ...]:
-    centres = drawing.spectrogram.frequencies(sample_rate)
+def _ticks(image_transform: ImageTransform, sample_rate: int) -> tuple[tuple[str, float], ...]:
+    centres = image_transform.spectrogram.frequencies(sample_rate)
     if centres is None or len(centres) < 2:
         return ()
     rows = np.arange(len(centres)) + 0.5

@@ -100,7 +100,7 @@ class FittedHead(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What the reader of its results should know about the fit; usually nothing."""
 
-    def probabilities(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
+    def predict_proba(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
         """Probability of each class; a clip's row sums to 1."""
 
     def tensors(self) -> dict[str, np.ndarray]:

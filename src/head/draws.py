@@ -30,7 +30,7 @@ def truncated_normal(shape: tuple[int, ...], *, std: float, rng: np.random.Gener
     return (std * values).astype(np.float32)
 
 
-class BalancedDraws:
+class ClassBalancedSampler:
     """Batches drawn with replacement: a class uniformly, then one of its clips uniformly (retrain script).
 
     Classes without a training clip are never drawn. How the steps are divided over calls of `take` does not matter.

@@ -14,8 +14,8 @@ from src.backbone.blocks import last
 from src.backbone.frozen import FrozenNetwork
 from src.data.split import Part
 from src.errors import UserError
-from src.features.labelled import Material, Place
-from src.features.pipeline import Recipe
+from src.features.labelled import LabelledFeatures, Runtime
+from src.features.pipeline import FeaturePipeline
 from src.head import FittedHead, MetricLogger, Trainer
 from src.head.finetune_images import Pictures
 from src.head.finetune_training import FineTuning, Seen, Trained, train
@@ -52,13 +52,13 @@ def tunable(backbone: Backbone) -> FrozenNetwork:
 
 def finetune(
     settings: FineTune,
-    recipe: Recipe,
-    material: Material,
+    pipeline: FeaturePipeline,
+    material: LabelledFeatures,
     head: FittedHead,
     *,
     seed: int,
     trainer: Trainer,
-    place: Place,
+    place: Runtime,
     logger: MetricLogger,
 ) -> Tuned:
     """Train the network with the head, starting from both as they are.
@@ -70,7 +70,7 @@ def finetune(
     Raises:
         UserError: the head has no layers, the network too few blocks, or the loss did not stay finite.
     """
-    network = tunable(recipe.backbone)
+    network = tunable(pipeline.backbone)
     if not isinstance(head, FittedNetwork):
         raise UserError(
             f"transfer=finetune: head={head.kind} has no layers that could be trained with the network; use "
@@ -84,7 +84,7 @@ def finetune(
     layers = Layers(start, activation=head.activation, dropout=0.0, dropout_seed=0)
     told = place.progress(f"{material.dataset.name}: fine-tuning")
     module = FineTuning(Trained(built.module, network.scaling, head.scaling, layers), settings, names, told)
-    pictures = Pictures.of(place.cache, recipe, network)
+    pictures = Pictures.of(place.cache, pipeline, network)
     learned, validated = (_seen(material, part, pictures, place) for part in ("train", "validation"))
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM,)))
     train(module, learned, validated, rng, trainer, logger)
@@ -94,7 +94,7 @@ def finetune(
     return Tuned(network.tuned(state), tuned, state)
 
 
-def _seen(material: Material, part: Part, pictures: Pictures, place: Place) -> Seen:
+def _seen(material: LabelledFeatures, part: Part, pictures: Pictures, place: Runtime) -> Seen:
     """Clips of one part, their pictures ready on disk."""
     chosen = material.where(part)
     extraction = material.extraction
@@ -110,11 +110,11 @@ def save(tuned: Tuned, folder: Path) -> None:
     (folder / NETWORK).write_bytes(saved(tuned.state))
 
 
-def restored(recipe: Recipe, network: bytes, began_with: str) -> Recipe:
-    """A recipe with the fine-tuned network that a run stored.
+def restored(pipeline: FeaturePipeline, network: bytes, began_with: str) -> FeaturePipeline:
+    """A pipeline with the fine-tuned network that a run stored.
 
     Args:
-        recipe: of the same architecture, whatever its weights. network: content of `NETWORK`.
+        pipeline: of the same architecture, whatever its weights. network: content of `NETWORK`.
         began_with: the weights that the tuning started from, in words.
 
     Raises:
@@ -124,4 +124,4 @@ def restored(recipe: Recipe, network: bytes, began_with: str) -> Recipe:
         state = load(network)
     except SafetensorError as error:
         raise UserError(f"{NETWORK}: damaged ({error})") from error
-    return replace(recipe, backbone=tunable(recipe.backbone).tuned(state, began_with))
+    return replace(pipeline, backbone=tunable(pipeline.backbone).tuned(state, began_with))

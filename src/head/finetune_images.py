@@ -20,7 +20,7 @@ from src.data.files import open_regular
 from src.data.writing import write_atomically
 from src.errors import UserError, printable
 from src.features.cache import digest_of
-from src.features.pipeline import Recipe
+from src.features.pipeline import FeaturePipeline
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +30,21 @@ Image = UInt8[np.ndarray, "channels size size"]
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of one recipe below a cache's folder, by the audio's digest; whatever network they are for.
+    """Pictures of one pipeline below a cache's folder, by the audio's digest; whatever network they are for.
 
     Attributes:
-        folder: of this recipe. recipe: how they are made. network: squashes them.
+        folder: of this pipeline. pipeline: how they are made. network: squashes them.
     """
 
     folder: Path
-    recipe: Recipe
+    pipeline: FeaturePipeline
     network: FrozenNetwork
 
     @classmethod
-    def of(cls, cache: Path, recipe: Recipe, network: FrozenNetwork) -> "Pictures":
-        """Open (without creating) those of a recipe below `cache`."""
-        key: dict[str, Any] = {**recipe.key(), "backbone": network.pixels_key}
-        return cls(cache / "pictures" / digest_of(key), recipe, network)
+    def of(cls, cache: Path, pipeline: FeaturePipeline, network: FrozenNetwork) -> "Pictures":
+        """Open (without creating) those of a pipeline below `cache`."""
+        key: dict[str, Any] = {**pipeline.key(), "backbone": network.pixels_key}
+        return cls(cache / "pictures" / digest_of(key), pipeline, network)
 
     def complete(
         self, clips: Mapping[str, Clip], workers: int, progress: Callable[[int, int], None] | None = None
@@ -76,11 +76,11 @@ class Pictures:
         return self.folder / f"{digest}.pixels"
 
     def _make(self, digest: str, clip: Clip) -> None:
-        waveform, _ = decode(clip.path, self.recipe.window)
+        waveform, _ = decode(clip.path, self.pipeline.window)
         with open_regular(clip.path) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise UserError(f"{printable(clip.path)}: it changed after it was listed; run the same again")
-        pixels = self.network.pixels(self.recipe.drawing.picture(waveform)).tobytes()
+        pixels = self.network.pixels(self.pipeline.image_transform.picture(waveform)).tobytes()
         write_atomically(self._path(digest), hashlib.sha256(pixels).digest() + pixels)
 
     def _read(self, digest: str) -> Image | None:

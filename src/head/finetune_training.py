@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.errors import UserError
 from src.head import MetricLogger, Trainer
-from src.head.draws import BalancedDraws
+from src.head.draws import ClassBalancedSampler
 from src.head.network import Scaling
 from src.head.surroundings import honest_signals, quiet, threads
 from src.head.training import BorrowedLogger, Layers
@@ -144,7 +144,7 @@ class Steps:
     """Training batches, one a step."""
 
     seen: Seen
-    draws: BalancedDraws
+    draws: ClassBalancedSampler
     steps: int
 
     def __len__(self) -> int:
@@ -182,7 +182,7 @@ def train(
         KeyboardInterrupt, SystemExit: on Ctrl-C, and on SIGTERM with status 143.
     """
     settings = module.settings
-    batches = Steps(train, BalancedDraws(train.labels, batch_size=settings.batch_size, rng=rng), settings.steps)
+    batches = Steps(train, ClassBalancedSampler(train.labels, batch_size=settings.batch_size, rng=rng), settings.steps)
     exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with quiet(), threads(trainer.threads), honest_signals(), exact:
         lightning = pl.Trainer(

@@ -31,7 +31,7 @@ class FittedForest:
     values: Float64[np.ndarray, "nodes classes"]
     warnings: tuple[str, ...] = ()
 
-    def probabilities(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
+    def predict_proba(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
         """Mean over the trees of the class shares in the leaf that a clip falls into."""
         chunks = [self._rows(features[start : start + ROWS]) for start in range(0, len(features), ROWS)]
         return np.concatenate([np.zeros((0, self.values.shape[1]), np.float32), *chunks])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from src.features.examples import Examples
 from src.head import STEPPED, Trainer
 from src.head.network import FittedNetwork
-from src.head.sgd import Recipe
+from src.head.sgd import SgdSchedule
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Linear:
             "standardize": self.standardize,
         }
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _recipe(self) -> SgdSchedule:
+        return SgdSchedule(
             kind="linear",
             hidden=(),
             activation="none",

@@ -8,7 +8,7 @@ from src.errors import UserError
 from src.features.examples import Examples
 from src.head import STEPPED, Trainer
 from src.head.network import FittedNetwork
-from src.head.sgd import Recipe
+from src.head.sgd import SgdSchedule
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Mlp:
             "standardize": self.standardize,
         }
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _recipe(self) -> SgdSchedule:
+        return SgdSchedule(
             kind="mlp",
             hidden=tuple(self.hidden),
             activation=self.activation,

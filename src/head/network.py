@@ -70,7 +70,7 @@ class FittedNetwork:
     activation: str = "none"
     warnings: tuple[str, ...] = ()
 
-    def probabilities(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
+    def predict_proba(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
         """Softmax over the last layer; sums in float64, so that batch and threads do not show in float32."""
         chunks = [self._rows(features[start : start + ROWS]) for start in range(0, len(features), ROWS)]
         return np.concatenate([np.zeros((0, len(self.biases[-1])), np.float32), *chunks])

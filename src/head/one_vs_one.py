@@ -102,7 +102,7 @@ class FittedOneVsOne:
     heads: tuple[FittedNetwork, ...]
     warnings: tuple[str, ...] = ()
 
-    def probabilities(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
+    def predict_proba(self, features: Float32[np.ndarray, "clips features"]) -> Float32[np.ndarray, "clips classes"]:
         """Each class's share of the votes.
 
         Classes with equally many votes are ordered by the mean probability that their own heads gave them: half of
@@ -114,7 +114,7 @@ class FittedOneVsOne:
         votes: Float[np.ndarray, "clips classes"] = np.zeros((len(features), len(self.present)))
         confidence = np.zeros_like(votes)
         for (first, second), head in zip(self.pairs, self.heads, strict=True):
-            binary = head.probabilities(features)
+            binary = head.predict_proba(features)
             for label, probability in ((first, binary[:, 0]), (second, binary[:, 1])):
                 confidence[:, label] += probability / (present - 1)
             votes[np.arange(len(features)), np.where(binary[:, 1] > binary[:, 0], second, first)] += 1

@@ -8,7 +8,7 @@ import numpy as np
 from src.errors import UserError
 from src.features.examples import Examples
 from src.head import Trainer, check_examples
-from src.head.draws import BalancedDraws, Randomness, truncated_normal
+from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 from src.head.network import FittedNetwork, Scaling
 
 # deviation of a normal of deviation 1 once truncated at two deviations
@@ -16,7 +16,7 @@ TRUNCATED_STD = 0.8796256610342398
 
 
 @dataclass(frozen=True)
-class Recipe:
+class SgdSchedule:
     """A stack of layers and how it is trained.
 
     Attributes:
@@ -63,7 +63,7 @@ class Recipe:
             # copies, as torch wants arrays that it may write to
             Examples(scaling.apply(train.features), train.labels.copy()),
             Examples(scaling.apply(validation.features), validation.labels.copy()),
-            BalancedDraws(train.labels, batch_size=trainer.batch_size, rng=random.draws),
+            ClassBalancedSampler(train.labels, batch_size=trainer.batch_size, rng=random.draws),
             learning_rate=self.learning_rate,
             trainer=trainer,
             logger=logger,

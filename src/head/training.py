@@ -18,7 +18,7 @@ from torch.nn import functional
 from src.errors import UserError
 from src.features.examples import Examples
 from src.head import MetricLogger, Trainer
-from src.head.draws import BalancedDraws
+from src.head.draws import ClassBalancedSampler
 from src.head.signals import uninterrupted
 from src.head.steps import AutogradStep, LinearStep, Step
 from src.head.surroundings import honest_signals, quiet, threads
@@ -136,10 +136,10 @@ class Classifier(pl.LightningModule):
 
 
 @dataclass(frozen=True)
-class Blocks:
+class StepBlocks:
     """The steps of a fit as Lightning batches, one per point of the validation curve."""
 
-    draws: BalancedDraws
+    draws: ClassBalancedSampler
     trainer: Trainer
 
     def __len__(self) -> int:
@@ -151,7 +151,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class Whole:
+class SingleBatch:
     """All examples as the one Lightning batch of a validation (a DataLoader would read the process's generator)."""
 
     examples: Examples
@@ -197,7 +197,7 @@ def train_layers(
     layers: Layers,
     train: Examples,
     validation: Examples,
-    draws: BalancedDraws,
+    draws: ClassBalancedSampler,
     *,
     learning_rate: float,
     trainer: Trainer,
@@ -227,7 +227,7 @@ def train_layers(
             enable_model_summary=False,
         )
         try:
-            lightning.fit(module, Blocks(draws, trainer), Whole(validation))
+            lightning.fit(module, StepBlocks(draws, trainer), SingleBatch(validation))
         finally:
             # Lightning's objects refer to each other; the examples would stay until garbage is next collected
             del module.clips, module.labels

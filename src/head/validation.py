@@ -25,7 +25,7 @@ def log_validation(logger: object | None, fitted: FittedHead, validation: Exampl
     lender = metric_logger(logger)
     if lender is None or len(validation.labels) == 0:
         return
-    probabilities = fitted.probabilities(validation.features)
+    probabilities = fitted.predict_proba(validation.features)
     right = probabilities[np.arange(len(validation.labels)), validation.labels].astype(np.float64)
     metrics = {
         "validation/accuracy": float(np.mean(probabilities.argmax(axis=1) == validation.labels)),

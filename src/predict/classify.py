@@ -80,7 +80,7 @@ def _cutting(
     cfg: DictConfig, model: TrainedModel, start: float | None, window: float | None
 ) -> Callable[[Path], Cutting]:
     """How each file is cut: those of the run's own dataset from its own first second on."""
-    plain = Cutting.of(model.recipe.window, model.card, start=start, window=window)
+    plain = Cutting.of(model.pipeline.window, model.card, start=start, window=window)
     trained = configure.build("dataset", model.settings["dataset"], DatasetSettings)
     if start is not None or not trained.start:
         return lambda _: plain

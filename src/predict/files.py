@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from src.data.audio import AudioFile, Facts, UnreadableAudio, Window, resampled
+from src.data.audio import AudioFile, AudioStats, UnreadableAudio, Window, resampled
 from src.data.waveform import Waveform
 from src.features.pipeline import Timer
 from src.features.render_stats import ClipStats
@@ -45,7 +45,7 @@ class _Windows:
         self._windows = iter(windows)
         self._lock = Lock()
 
-    def take(self, timer: Timer) -> tuple[Window, Waveform, Facts]:
+    def take(self, timer: Timer) -> tuple[Window, Waveform, AudioStats]:
         """The next window, at the file's own rate.
 
         Raises:
@@ -85,7 +85,7 @@ def predictions(
     Args:
         cutting: how a file is cut. workers: threads. timer: takes seconds per stage, summed over threads.
     """
-    size = model.recipe.backbone.batch_size
+    size = model.pipeline.backbone.batch_size
 
     def prepared(source: _Windows | _Piece) -> _Piece:
         if isinstance(source, _Piece):
@@ -93,7 +93,7 @@ def predictions(
         try:
             window, waveform, facts = source.take(timer)
             with timer("picture"):
-                value, rendered = model.recipe.render(resampled(waveform, window.sample_rate), facts)
+                value, rendered = model.pipeline.render(resampled(waveform, window.sample_rate), facts)
         except (UnreadableAudio, MemoryError) as error:
             reason = str(error) or f"{source.path}: too long for this memory"
             return _Piece(source.file, source.path, reason=reason)

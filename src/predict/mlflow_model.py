@@ -15,7 +15,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from src.config import build as configure
 from src.data.waveform import Waveform
 from src.errors import UserError
-from src.features.pipeline import Recipe
+from src.features.pipeline import FeaturePipeline
 from src.predict.limits import MEGA, Limits
 from src.predict.request import Answering
 from src.predict.request_limits import guard_server
@@ -66,8 +66,8 @@ class Earsight(PythonModel):
 
 def _warm(model: TrainedModel) -> None:
     """Load the backbone's engine now and not with the first request; what it cannot do ends the server's start."""
-    silence, backbone = Waveform(np.zeros((1, 8000), np.float32), 8000), model.recipe.backbone
-    source = silence if backbone.input == "waveform" else model.recipe.drawing.picture(silence)
+    silence, backbone = Waveform(np.zeros((1, 8000), np.float32), 8000), model.pipeline.backbone
+    source = silence if backbone.input == "waveform" else model.pipeline.image_transform.picture(silence)
     model.classify([backbone.prepare(source)])
 
 
@@ -84,11 +84,11 @@ def opened(folder: Path, *, exact: bool) -> TrainedModel:
         except OSError as error:
             raise UserError(f"{folder / name}: cannot be read ({error.strerror})") from error
 
-    def build(settings: Mapping[str, Any]) -> Recipe:
+    def build(settings: Mapping[str, Any]) -> FeaturePipeline:
         backbone = dict(settings["backbone"])
         if (folder / WEIGHTS).exists():
             backbone["weights"] = str(folder / WEIGHTS)
-        return configure.recipe({**settings, "backbone": backbone, "workers": None}, folder)
+        return configure.pipeline({**settings, "backbone": backbone, "workers": None}, folder)
 
     run = RunRecord(**json.loads(read(RUN)))
     return assemble(run, Parts.read(read), build, exact=exact)

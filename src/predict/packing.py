@@ -87,7 +87,7 @@ def _write_weights(model: TrainedModel, file: Path) -> None:
     from src.backbone.state import write_safetensors
     from src.backbone.weights import RANDOM
 
-    backbone = model.recipe.backbone
+    backbone = model.pipeline.backbone
     if isinstance(backbone, FrozenNetwork) and model.card.backbone["weights"] != RANDOM:
         # a copy, since an engine may have changed the network that it runs
         write_safetensors(backbone.copy().module, file)

@@ -25,9 +25,9 @@ class Answering:
     def __init__(self, model: TrainedModel, limits: Limits, workers: int) -> None:
         """`workers`: threads for one request."""
         self._model, self._limits, self._workers = model, limits, workers
-        self._cutting = Cutting.of(model.recipe.window, model.card, start=None, window=None)
+        self._cutting = Cutting.of(model.pipeline.window, model.card, start=None, window=None)
         # a backbone that takes several clips at a time is to be called from one thread only
-        self._turn = Lock() if model.recipe.backbone.batch_size > 1 else None
+        self._turn = Lock() if model.pipeline.backbone.batch_size > 1 else None
 
     def answer(self, texts: Sequence[object]) -> list[dict[str, Any]]:
         """Label, probabilities by class, start and end in seconds, of each file; windows where it has several.

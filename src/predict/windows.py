@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from src.data.audio import Window
 from src.errors import UserError
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 
 # The same recording by another encoder may be longer: what it put in front is not always said.
 _SLACK = 0.1
@@ -32,13 +32,13 @@ class Cutting:
             raise UserError(f"window={self.length}: expected seconds above 0")
 
     @classmethod
-    def of(cls, trained: Window, card: Card, *, start: float | None, window: float | None) -> "Cutting":
+    def of(cls, trained: Window, card: ModelCard, *, start: float | None, window: float | None) -> "Cutting":
         """As a model's training clips were cut, but for what is asked for.
 
         Where it was trained on whole files, a file longer than all of them is cut into their median length.
 
         Args:
-            trained: the recipe's window. start: second where the first window begins; None: 0. window: seconds; None:
+            trained: the pipeline's window. start: second where the first window begins; None: 0. window: seconds; None:
                 as in training.
         """
         whole = card.longest_seconds + _SLACK if trained.duration is None and window is None else None

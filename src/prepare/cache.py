@@ -45,7 +45,7 @@ def act(cfg: DictConfig) -> None:
     rows = [_row(entry) for entry in entries]
     total = sum(entry["bytes"] for entry in entries) / 1e6
     done = "removed" if cfg.action == "prune" else "held"
-    header = ("dataset", "backbone", "condition", "clips", "MB", "days since", "recipe")
+    header = ("dataset", "backbone", "condition", "clips", "MB", "days since", "pipeline")
     sys.stdout.write((text_table(header, rows) + "\n") * bool(rows) + f"{folder}: {total:.1f} MB {done}\n")
     pictures, size = _pictures(folder.parent / "pictures", cfg)
     if pictures:
@@ -77,7 +77,7 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     levels = settings.get("levels_dbfs", [])
     condition = f"{len(levels)} copies, {min(levels):g} to {max(levels):g} dBFS" if levels else "as recorded"
     size, days = f"{entry['bytes'] / 1e6:.1f}", f"{entry['days']:.1f}"
-    return (entry["dataset"], backbone, condition, str(entry["clips"]), size, days, entry["recipe"][:12])
+    return (entry["dataset"], backbone, condition, str(entry["clips"]), size, days, entry["pipeline"][:12])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.errors import UserError, printable
-from src.features.digests import Contents, read_contents
+from src.features.digests import FileDigests, read_digests
 from src.tracking import provenance
 from src.tracking.store import Store
 
@@ -39,9 +39,9 @@ def make_ready(cfg: DictConfig) -> None:
     allow_missing = configure.truth("allow_missing", cfg.allow_missing)
     fetched = replace(settings, source=_fetched(settings, data, allow_missing=allow_missing))
     show = progress_bar(f"{settings.title}: rendering") if configure.truth("progress", cfg.progress) else None
-    dataset = sources.obtain(fetched, data, workers=workers, progress=show)
+    dataset = sources.load_dataset(fetched, data, workers=workers, progress=show)
     anew = configure.truth("force", cfg.force)
-    contents = read_contents(dataset, cache=Path(paths.cache), workers=workers, anew=anew)
+    contents = read_digests(dataset, cache=Path(paths.cache), workers=workers, anew=anew)
     dataset = contents.dataset
     listed = data / ".manifests" / f"{settings.title}.json"
     listed.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def make_ready(cfg: DictConfig) -> None:
         audit_dataset(cfg, dataset, settings)
 
 
-def _track(cfg: DictConfig, contents: Contents, listed: Path) -> None:
+def _track(cfg: DictConfig, contents: FileDigests, listed: Path) -> None:
     """One run per contents of a dataset in MLflow: what it is, what made it, clips a class, the manifest."""
     dataset, digest = contents.dataset, contents.digest()
     store = Store(*configure.tracking(cfg))
@@ -127,7 +127,7 @@ def describe(dataset: Dataset) -> str:
     return "\n".join(lines + [f"  note: {note}" for note in dataset.notes])
 
 
-def _manifest(settings: DatasetSettings, contents: Contents) -> dict[str, Any]:
+def _manifest(settings: DatasetSettings, contents: FileDigests) -> dict[str, Any]:
     dataset = contents.dataset
     known = manifest.read(dataset.root) or {"clips": []}
     durations = {entry["file"]: entry.get("duration") for entry in known["clips"]}

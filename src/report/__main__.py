@@ -29,7 +29,7 @@ def _report(cfg: DictConfig) -> None:
     from src.errors import UserError
     from src.report.asked import Typed
     from src.report.making import Request, make
-    from src.report.studio import Studio
+    from src.report.studio import ClipLoader
     from src.tracking.store import Store
 
     # as typed: a reference to the environment may stand for a password, and reports print commands
@@ -42,7 +42,7 @@ def _report(cfg: DictConfig) -> None:
         folder=Path(str(cfg.folder)),
         resample_seed=build.whole("resample_seed", cfg.resample_seed),
         typed=typed,
-        studio=Studio(typed, build.workers(cfg.workers), show),
+        studio=ClipLoader(typed, build.workers(cfg.workers), show),
     )
     if not make(request, lambda: Store(*build.tracking(cfg))):
         raise UserError("report: not everything could be made; see the errors above")

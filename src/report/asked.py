@@ -21,7 +21,7 @@ from src.config.effect import given_by, refuse_ignored
 from src.errors import UserError
 from src.experiment import settings_key
 from src.features.cache import digest_of
-from src.tracking.expected_cell import Wanted
+from src.tracking.expected_cell import ExpectedCell
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Typed:
         return found
 
 
-def wanted(experiment: str, typed: Typed) -> list[Wanted]:
+def wanted(experiment: str, typed: Typed) -> list[ExpectedCell]:
     """The cells of an experiment, under the overrides typed; none where it has not the dataset that was.
 
     Args:
@@ -142,15 +142,15 @@ def _cell(
     common: Mapping[str, str],
     seeds: tuple[int, ...],
     make: _Composer,
-) -> tuple[Wanted, Choices]:
+) -> tuple[ExpectedCell, Choices]:
     chosen = build.choices(make(axes))
     dataset = chosen.dataset
     key = settings_key(
-        dataset, chosen.drawing, chosen.backbone,
+        dataset, chosen.image_transform, chosen.backbone,
         head=chosen.head, transfer=chosen.transfer, trainer=chosen.trainer, split=chosen.split,
     )  # fmt: skip
     seeded = "seed" in chosen.reads
-    cell = Wanted(
+    cell = ExpectedCell(
         experiment=experiment,
         axes=axes,
         common=tuple(common.values()),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from src.report import desk as desks
-from src.report.desk import BASELINE, NETWORK, Desk, Row
+from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
 from src.report.document import Picture, Report
 from src.tracking.canvas import BASELINE_COLOUR, FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 
@@ -17,7 +17,7 @@ _COLOURS = {NETWORK: NETWORK_COLOUR, BASELINE: BASELINE_COLOUR}
 _WIDTH = 0.38
 
 
-def bars(desk: Desk, name: str, condition: str) -> Report:
+def bars(desk: ScoredCells, name: str, condition: str) -> Report:
     """Bars with their 95 % intervals, the paper's value as a mark on each; a stand-in's bars are hatched."""
     titles = list(dict.fromkeys(row.cell.wanted.title for row in desk.of(*EXPERIMENTS)))
     rows = [[desk.find(experiment, title, condition) for title in titles] for experiment in EXPERIMENTS]

@@ -7,7 +7,7 @@ from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paired
 from src.report.cost import cost
-from src.report.desk import BASELINE, NETWORK, Desk
+from src.report.desk import BASELINE, NETWORK, ScoredCells
 from src.report.document import Report, Table
 from src.report.evidence import (
     AGAINST,
@@ -75,7 +75,7 @@ class Claim:
     audio: str
 
 
-def claims(desk: Desk) -> Report:
+def claims(desk: ScoredCells) -> Report:
     """A row per statement and, where it is about several cases, per case."""
     evidence = Evidence(desk)
     every = [*_on_one(evidence), *_on_every(evidence), *_on_other_things(evidence)]

@@ -6,7 +6,7 @@ from itertools import combinations
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import Label, cells_table
-from src.report.desk import Desk, Row
+from src.report.desk import Row, ScoredCells
 from src.report.document import Report
 from src.report.paired import Pair
 from src.tracking.cell import Cell
@@ -14,7 +14,7 @@ from src.tracking.cell import Cell
 _OTHER_CLIPS = "split"
 
 
-def compare(desk: Desk, name: str = "compare", title: str = "Comparison of a sweep") -> Report:
+def compare(desk: ScoredCells, name: str = "compare", title: str = "Comparison of a sweep") -> Report:
     """The cells on the desk, and paired comparisons of those that differ in one setting and share their clips."""
     cells, repeated = _distinct(desk.cells)
     rows = [desk.row(cell) for cell in cells]

@@ -11,7 +11,7 @@ from src.evaluation.text_table import NONE, points, span
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table
-from src.report.desk import Desk, Row
+from src.report.desk import Row, ScoredCells
 from src.report.document import MISSING, Report, Table
 from src.report.followup import present
 from src.tracking.predictions import Predictions
@@ -54,7 +54,7 @@ LABELS = (
 )
 
 
-def controls(desk: Desk) -> Report:
+def controls(desk: ScoredCells) -> Report:
     """A row per dataset and condition; the network against each control, on the same test clips."""
     rows = [row for row in desk.of(*EXPERIMENTS) if row.cell.wanted.condition in _CONDITIONS]
     keys = list(dict.fromkeys((row.cell.wanted.title, row.cell.wanted.condition) for row in rows))
@@ -97,7 +97,7 @@ def alone(found: Predictions, values: Float64[np.ndarray, " clips"]) -> Alone | 
     return Alone(int(np.count_nonzero(right)), len(test), interval)
 
 
-def _wide(desk: Desk, keys: Sequence[tuple[str, str]]) -> Table:
+def _wide(desk: ScoredCells, keys: Sequence[tuple[str, str]]) -> Table:
     known: dict[str, tuple[Alone | None, Alone | None]] = {}
     texts, data = [], []
     for title, condition in keys:

@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass
-class Desk:
+class ScoredCells:
     """The cells of some experiments, scored once each.
 
     Attributes:

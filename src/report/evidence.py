@@ -7,7 +7,7 @@ import numpy as np
 
 from src.evaluation.statistics import Correlation, correlation
 from src.report import paired, paper_values
-from src.report.desk import BASELINE, NETWORK, Desk, Row
+from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
 from src.report.followup import by_label, present
 from src.report.paired import Compared
 from src.report.table4 import loudness_of, paper_overlap
@@ -26,7 +26,7 @@ _Asked = tuple[str, str, Row | None, Row | None]
 class Evidence:
     """Comparisons by what they compare."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: ScoredCells) -> None:
         """Test all pairs that are wanted."""
         self.desk = desk
         self.all = paired.family(present([*self._length(), *self._conditions(), *self._others()]))
@@ -72,7 +72,7 @@ class Evidence:
         ]
 
 
-def loudness_and_change(changes: Sequence[Compared], desk: Desk) -> tuple[Correlation, int]:
+def loudness_and_change(changes: Sequence[Compared], desk: ScoredCells) -> tuple[Correlation, int]:
     """Spearman's correlation, over datasets, of overlap in loudness with the change; and over how many."""
     cells = [one.pair.first.cell for one in changes]
     pairs = []
@@ -84,7 +84,7 @@ def loudness_and_change(changes: Sequence[Compared], desk: Desk) -> tuple[Correl
     return correlation(x, y, "spearman", desk.rng("overlap")), len(pairs)
 
 
-def paper_loudness_and_change(desk: Desk) -> Correlation:
+def paper_loudness_and_change(desk: ScoredCells) -> Correlation:
     """The same from the paper's tables 2 and 4."""
     pairs = []
     for title in dict.fromkeys(row.dataset for row in paper_values.loudness()):

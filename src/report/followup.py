@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import cells_table
-from src.report.desk import Desk, Row
+from src.report.desk import Row, ScoredCells
 from src.report.document import Report
 from src.report.paired import Pair
 from src.report.table3 import chance
@@ -13,7 +13,7 @@ from src.report.table3 import chance
 EXPERIMENTS = ("loudness", "augmentation", "metal_classical", "timing_timbre")
 
 
-def followup(desk: Desk) -> Report:
+def followup(desk: ScoredCells) -> Report:
     """Every cell, and the comparisons that the paper draws or should have drawn."""
     rows = desk.of(*EXPERIMENTS)
     found = paired.family(_pairs(desk))
@@ -34,12 +34,12 @@ def followup(desk: Desk) -> Report:
     )
 
 
-def by_label(desk: Desk, label: str) -> Row | None:
+def by_label(desk: ScoredCells, label: str) -> Row | None:
     """The cell of timing_timbre whose classes are instruments, or metres."""
     return desk.find("timing_timbre", "timing_timbre", having=lambda cell: cell.wanted.label == label)
 
 
-def _pairs(desk: Desk) -> list[Pair]:
+def _pairs(desk: ScoredCells) -> list[Pair]:
     def ballroom9(condition: str) -> Row | None:
         return desk.find("augmentation", "ballroom9", condition)
 

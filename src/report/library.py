@@ -10,7 +10,7 @@ from typing import Any
 from src.config.select_run import dataset_and_place, of_one_data
 from src.errors import UserError
 from src.tracking.cell import Cell, tested
-from src.tracking.expected_cell import Wanted
+from src.tracking.expected_cell import ExpectedCell
 from src.tracking.predictions import PREDICTIONS, Predictions, read_predictions
 from src.tracking.store import RunRecord, Store
 
@@ -30,7 +30,7 @@ _NEEDED = (
 )
 
 
-class Library:
+class RunSelector:
     """Every run of the store, sorted into the cells of a report.
 
     FINISHED runs alone count. Of several of one seed the newest does. All cells of a dataset show the same clips, those
@@ -47,14 +47,14 @@ class Library:
                 self._runs[run.tags["dataset"]].append(run)
         self.predictions = cache(self._predictions)
 
-    def cells(self, wanted: Sequence[Wanted]) -> list[Cell]:
+    def cells(self, wanted: Sequence[ExpectedCell]) -> list[Cell]:
         """What the store has for each, in order."""
         accepted = {id(one): [run for run in self._runs[one.title] if one.accepts(run)] for one in wanted}
         data = _chosen_data(wanted, accepted)
         network = _commonest_network(wanted, accepted, data)
         return [self._cell(one, accepted[id(one)], data.get(one.data), network) for one in wanted]
 
-    def _cell(self, wanted: Wanted, runs: Sequence[RunRecord], data: str | None, network: "_Network") -> Cell:
+    def _cell(self, wanted: ExpectedCell, runs: Sequence[RunRecord], data: str | None, network: "_Network") -> Cell:
         same = [run for run in runs if data in (None, run.tags["data_digest"])]
         if wanted.auto and network is not None:
             name, weights = network
@@ -90,7 +90,7 @@ class Library:
 _Network = tuple[str, str] | None
 
 
-def _chosen_data(wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]]) -> dict[str, str]:
+def _chosen_data(wanted: Iterable[ExpectedCell], accepted: dict[int, list[RunRecord]]) -> dict[str, str]:
     """Digest of the clips that the cells of each dataset show; empty where its runs are of other folders."""
     runs: dict[str, list[RunRecord]] = defaultdict(list)
     settings: dict[str, Mapping[str, Any]] = {}
@@ -109,7 +109,7 @@ def _chosen_data(wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]])
 
 
 def _commonest_network(
-    wanted: Iterable[Wanted], accepted: dict[int, list[RunRecord]], data: dict[str, str]
+    wanted: Iterable[ExpectedCell], accepted: dict[int, list[RunRecord]], data: dict[str, str]
 ) -> _Network:
     """Backbone and weights of most (cell, seed) pairs; of the newest run where two are as common."""
     covered: Counter[tuple[str, str]] = Counter()

@@ -14,14 +14,14 @@ from src.errors import UserError
 from src.report import desk as desks
 from src.report import markup
 from src.report.asked import Typed, wanted
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import Report, listed
 from src.report.latex import latex
-from src.report.library import Library
+from src.report.library import RunSelector
 from src.report.page import page
 from src.report.recipes import NAMES, PAPER, RECIPES, parts
-from src.report.studio import Studio
-from src.tracking.expected_cell import Wanted
+from src.report.studio import ClipLoader
+from src.tracking.expected_cell import ExpectedCell
 from src.tracking.store import Store
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Request:
     folder: Path
     resample_seed: int
     typed: Typed
-    studio: Studio
+    studio: ClipLoader
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -62,7 +62,7 @@ class Made:
 
     reports: tuple[Report, ...]
     missing: tuple[str, ...]
-    desk: Desk
+    desk: ScoredCells
 
 
 def make(request: Request, open_store: Callable[[], Store]) -> bool:
@@ -93,21 +93,21 @@ def _typed(typed: Typed) -> list[str]:
     return [*typed.fixed.values(), *(f"{key}={','.join(values)}" for key, values in typed.swept.items())]
 
 
-def _missing(request: Request, cells: Sequence[Wanted], store: Store) -> tuple[str, ...]:
+def _missing(request: Request, cells: Sequence[ExpectedCell], store: Store) -> tuple[str, ...]:
     """Commands for one report are its own: table 1 needs less than all its cells."""
     if request.name == PAPER:
-        return desks.missing(Library(store).cells(cells))
+        return desks.missing(RunSelector(store).cells(cells))
     return _made(request, cells, store).missing
 
 
-def _made(request: Request, cells: Sequence[Wanted], store: Store) -> Made:
-    desk = Desk(Library(store).cells(cells), request.resample_seed)
+def _made(request: Request, cells: Sequence[ExpectedCell], store: Store) -> Made:
+    desk = ScoredCells(RunSelector(store).cells(cells), request.resample_seed)
     reports = tuple(_report(name, desk, request.studio) for name in parts(request.name))
     missing = desks.missing(desk.cells) if request.name == PAPER else reports[0].missing
     return Made(reports, missing, desk)
 
 
-def _report(name: str, desk: Desk, studio: Studio) -> Report:
+def _report(name: str, desk: ScoredCells, studio: ClipLoader) -> Report:
     """A report; a figure whose audio is not to be had says so and stops no other."""
     try:
         return RECIPES[name].build(desk, studio)

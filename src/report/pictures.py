@@ -10,7 +10,7 @@ import numpy as np
 from src.data.clip import Clip
 from src.errors import UserError
 from src.report.document import Picture, Report
-from src.report.studio import Shown, Studio
+from src.report.studio import ClipLoader, Shown
 from src.tracking.canvas import INK, canvas, draw_spectrogram, png, tidy
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SECONDS = 6.0
 _MIDDLE_C, _FORTE = 60, 100
 
 
-def figure1(studio: Studio) -> Report:
+def figure1(studio: ClipLoader) -> Report:
     """The waveform of one clip."""
     shown = studio.any("composer", "unprocessed")
     clip = shown.clips[0]
@@ -50,7 +50,7 @@ def figure1(studio: Studio) -> Report:
     return _report("figure1", "Figure 1: a waveform", png(figure), "Amplitude of one clip over time", shown.told(clip))
 
 
-def figure2(studio: Studio) -> Report:
+def figure2(studio: ClipLoader) -> Report:
     """The spectrogram of the same clip."""
     shown = studio.any("composer", "normalized")
     clip = shown.clips[0]
@@ -60,12 +60,12 @@ def figure2(studio: Studio) -> Report:
     return _report("figure2", "Figure 2: the spectrogram of the same clip", png(figure), alt, shown.told(clip))
 
 
-def figure3(studio: Studio) -> Report:
+def figure3(studio: ClipLoader) -> Report:
     """Timing against timbre: guitar above, piano below; 3/4 on the left, 4/4 on the right."""
     shown = studio.shown("timing_timbre", "normalized")
     clips = alike(shown.clips, list(_METRES), _variant)
-    window = replace(shown.drawing.window, duration=_SECONDS)
-    begun = replace(shown, drawing=replace(shown.drawing, window=window))
+    window = replace(shown.image_transform.window, duration=_SECONDS)
+    begun = replace(shown, image_transform=replace(shown.image_transform, window=window))
     figure = canvas(10.0, 5.6)
     for number, clip in enumerate(clips, start=1):
         axes = figure.add_subplot(2, 2, number)
@@ -75,7 +75,7 @@ def figure3(studio: Studio) -> Report:
     return _report("figure3", title, png(figure), alt, shown.told(*clips))
 
 
-def figure6(studio: Studio) -> Report:
+def figure6(studio: ClipLoader) -> Report:
     """Acoustic, electronic and synthetic keyboard, playing the same note at the same velocity."""
     shown = studio.shown("nsynth_family", "normalized")
     labels = ["acoustic", "electronic", "synthetic"]
@@ -88,14 +88,14 @@ def figure6(studio: Studio) -> Report:
     return _report("figure6", "Figure 6: three keyboards, the same note", png(figure), alt, told)
 
 
-def figure7(studio: Studio) -> Report:
+def figure7(studio: ClipLoader) -> Report:
     """Eight copies of a clip, quietest first."""
     shown = studio.any("ballroom", "augmented")
     clip = shown.clips[0]
     figure = canvas(10.0, 3.2)
     axes = figure.add_subplot()
     _panel(axes, shown, clip)
-    levels = shown.drawing.preprocess.levels_dbfs
+    levels = shown.image_transform.preprocess.levels_dbfs
     width = axes.get_xlim()[1] / len(levels)
     for number, level in enumerate(levels):
         axes.text(
@@ -162,7 +162,7 @@ def _near_middle_c(key: str) -> float:
 
 def _panel(axes: "Axes", shown: Shown, clip: Clip, title: str = "") -> None:
     picture, seconds = shown.picture(clip)
-    draw_spectrogram(axes, picture, shown.drawing.spectrogram, seconds)
+    draw_spectrogram(axes, picture, shown.image_transform.spectrogram, seconds)
     if title:
         axes.set_title(title, fontsize=10, color=INK)
 

@@ -17,16 +17,16 @@ from src.report import (
     table4,
     variance,
 )
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import Report
-from src.report.studio import Studio
+from src.report.studio import ClipLoader
 
 PAPER = "paper"
 """All of them but `compare`, and a page."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ReportDefinition:
     """How a report is made.
 
     Attributes:
@@ -34,19 +34,19 @@ class Recipe:
     """
 
     experiments: tuple[str, ...]
-    build: Callable[[Desk, Studio], Report]
+    build: Callable[[ScoredCells, ClipLoader], Report]
 
 
-def _from_runs(experiments: tuple[str, ...], build: Callable[[Desk], Report]) -> Recipe:
-    return Recipe(experiments, lambda desk, _: build(desk))
+def _from_runs(experiments: tuple[str, ...], build: Callable[[ScoredCells], Report]) -> ReportDefinition:
+    return ReportDefinition(experiments, lambda desk, _: build(desk))
 
 
-def _drawn(build: Callable[[Studio], Report]) -> Recipe:
-    return Recipe((), lambda _, studio: build(studio))
+def _drawn(build: Callable[[ClipLoader], Report]) -> ReportDefinition:
+    return ReportDefinition((), lambda _, studio: build(studio))
 
 
-def _bars(name: str, condition: str) -> Recipe:
-    return Recipe(tuple(bars.EXPERIMENTS), lambda desk, _: bars.bars(desk, name, condition))
+def _bars(name: str, condition: str) -> ReportDefinition:
+    return ReportDefinition(tuple(bars.EXPERIMENTS), lambda desk, _: bars.bars(desk, name, condition))
 
 
 RECIPES = {

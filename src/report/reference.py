@@ -3,7 +3,7 @@
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import cells_table
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import Report
 from src.report.followup import present
 
@@ -12,7 +12,7 @@ _CONDITIONS = ("unprocessed", "normalized")
 _NAMES = {"reference_peak": "peak", "table2_network": "full_scale"}
 
 
-def reference(desk: Desk) -> Report:
+def reference(desk: ScoredCells) -> Report:
     """The same datasets with both references; with `peak` the two conditions must tie."""
     peak = desk.of("reference_peak")
     titles = list(dict.fromkeys(row.cell.wanted.title for row in peak))

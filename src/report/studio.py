@@ -13,8 +13,8 @@ from src.data.clip import Clip
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.data.waveform import Waveform
-from src.features.labelled import Place, Progress, list_clips
-from src.features.pipeline import Drawing
+from src.features.labelled import Progress, Runtime, list_clips
+from src.features.pipeline import ImageTransform
 from src.report.asked import Typed, wanted
 
 
@@ -29,17 +29,17 @@ class Shown:
     clips: tuple[Clip, ...]
     origin: str
     provenance: str
-    drawing: Drawing
+    image_transform: ImageTransform
 
     def waveform(self, clip: Clip, window: Window | None = None) -> Waveform:
         """The clip's sound, as recorded."""
-        return decode(clip.path, window or self.drawing.window)[0]
+        return decode(clip.path, window or self.image_transform.window)[0]
 
     def picture(self, clip: Clip) -> tuple[UInt8[np.ndarray, "rows columns *colours"], float]:
         """What the network gets of it before squashing, and how many seconds that is."""
         sound = self.waveform(clip)
-        levels = max(1, len(self.drawing.preprocess.levels_dbfs))
-        return self.drawing.picture(sound), sound.duration * levels
+        levels = max(1, len(self.image_transform.preprocess.levels_dbfs))
+        return self.image_transform.picture(sound), sound.duration * levels
 
     def told(self, *clips: Clip) -> str:
         """Which clips these are, and where they come from."""
@@ -47,14 +47,14 @@ class Shown:
         return f"{', '.join(clip.name for clip in clips)}: {made}"
 
 
-class Studio:
+class ClipLoader:
     """Finds clips and draws them."""
 
     def __init__(self, typed: Typed, workers: int, progress: Progress) -> None:
         """Nothing is read before it is asked for.
 
         Args:
-            typed: overrides of the command line. workers: threads. progress: as in Place.
+            typed: overrides of the command line. workers: threads. progress: as in Runtime.
         """
         self._typed, self._workers, self._progress = typed, workers, progress
         self.shown = cache(self._shown)
@@ -77,6 +77,6 @@ class Studio:
         words = {key: word for key, word in self._typed.fixed.items() if key != "experiment"} | chosen
         settings = wanted("", Typed(words))[0].settings
         paths = configure.build("paths", settings["paths"], Paths)
-        place = Place(Path(paths.data), Path(paths.cache), self._workers, self._progress)
+        place = Runtime(Path(paths.data), Path(paths.cache), self._workers, self._progress)
         found = list_clips(configure.build("dataset", settings["dataset"], DatasetSettings), place).dataset
-        return Shown(found.clips, found.origin, found.provenance, configure.drawing(settings))
+        return Shown(found.clips, found.origin, found.provenance, configure.image_transform(settings))

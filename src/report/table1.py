@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paper_values
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import MISSING, Report, Table
 from src.report.paper_values import PublishedDataset
 from src.tracking.cell import Cell
@@ -25,7 +25,7 @@ _NOTES = (
 )
 
 
-def table1(desk: Desk) -> Report:
+def table1(desk: ScoredCells) -> Report:
     """A row per dataset of the paper, read from any of its runs."""
     cells = [row.cell for row in desk.of(*EXPERIMENTS)]
     known = {title: clips_of(cells, title) for title in dict.fromkeys(cell.wanted.title for cell in cells)}

@@ -6,7 +6,7 @@ from src.evaluation.text_table import NONE
 from src.report import desk as desks
 from src.report import paired
 from src.report.accuracies import accuracy_text, cells_table, paper_text
-from src.report.desk import BASELINE, NETWORK, Desk, Row
+from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
 from src.report.document import Report, Table
 from src.report.paired import Compared, Pair
 
@@ -14,7 +14,7 @@ EXPERIMENTS = {"table2_network": NETWORK, "table2_baseline": BASELINE}
 _PAPER = ("unprocessed", "normalized")
 
 
-def table2(desk: Desk) -> Report:
+def table2(desk: ScoredCells) -> Report:
     """The paper's table, every cell with its statistics, and two families of paired comparisons."""
     rows = desk.of(*EXPERIMENTS)
     paper, beyond = (paired.family(pairs) for pairs in _pairs(desk, rows))
@@ -48,7 +48,7 @@ LABELS = (
 )
 
 
-def wide_table(desk: Desk, rows: Sequence[Row]) -> Table:
+def wide_table(desk: ScoredCells, rows: Sequence[Row]) -> Table:
     """Datasets down, classifier and condition across, the paper's value before ours."""
     columns = list(dict.fromkeys((row.cell.wanted.experiment, row.cell.wanted.condition) for row in rows))
     titles = list(dict.fromkeys(row.cell.wanted.title for row in rows))
@@ -75,7 +75,7 @@ def wide_table(desk: Desk, rows: Sequence[Row]) -> Table:
     return Table("wide", title, tuple(header), tuple(texts), tuple(data), notes)
 
 
-def _pairs(desk: Desk, rows: Sequence[Row]) -> tuple[list[Pair], list[Pair]]:
+def _pairs(desk: ScoredCells, rows: Sequence[Row]) -> tuple[list[Pair], list[Pair]]:
     paper: list[Pair] = []
     beyond: list[Pair] = []
     network, baseline = EXPERIMENTS

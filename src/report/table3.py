@@ -3,13 +3,13 @@
 from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
 from src.report.accuracies import cells_table
-from src.report.desk import Desk, Row
+from src.report.desk import Row, ScoredCells
 from src.report.document import Report
 
 EXPERIMENT = "table3"
 
 
-def table3(desk: Desk) -> Report:
+def table3(desk: ScoredCells) -> Report:
     """The four subsets, with chance beside them: with fewer classes there is less to get wrong."""
     rows = desk.of(EXPERIMENT)
     cells = [row.cell for row in rows]

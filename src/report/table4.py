@@ -11,7 +11,7 @@ from src.evaluation.overlap import mean_overlap, overlap_matrix, overlap_of_norm
 from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
 from src.report import paper_values
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import MISSING, Report, Table
 from src.report.table1 import EXPERIMENTS, clips_of
 from src.tracking.cell import Cell
@@ -41,7 +41,7 @@ class Loudness:
         return mean_overlap(overlap_matrix(list(self.classes.values())))
 
 
-def table4(desk: Desk) -> Report:
+def table4(desk: ScoredCells) -> Report:
     """Loudness of every class of the paper's table 4, and the overlap for all datasets."""
     cells = [row.cell for row in desk.of(*EXPERIMENTS)]
     titles = list(dict.fromkeys(cell.wanted.title for cell in cells))

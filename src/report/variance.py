@@ -5,7 +5,7 @@ import numpy as np
 from src.evaluation.statistics import VarianceSplit, variance_split
 from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
-from src.report.desk import Desk
+from src.report.desk import ScoredCells
 from src.report.document import MISSING, Report, Table
 from src.tracking.cell import Cell
 
@@ -18,7 +18,7 @@ _NOTES = (
 )
 
 
-def variance(desk: Desk) -> Report:
+def variance(desk: ScoredCells) -> Report:
     """A row per dataset."""
     cells = [row.cell for row in desk.of(EXPERIMENT)]
     titles = list(dict.fromkeys(cell.wanted.title for cell in cells))

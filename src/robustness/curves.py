@@ -12,9 +12,9 @@ from src.data.audio import decode
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.intervals import Interval, accuracy_interval
-from src.features.digests import Contents
+from src.features.digests import FileDigests
 from src.features.extract import extract
-from src.features.pipeline import Recipe, Timer
+from src.features.pipeline import FeaturePipeline, Timer
 from src.features.render_stats import ClipStats
 from src.robustness.perturb import Disturbance
 from src.tracking.trained_model import TrainedModel
@@ -23,17 +23,17 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Disturbed(Recipe):
-    """A recipe whose recordings are disturbed before anything else is done to them."""
+class Disturbed(FeaturePipeline):
+    """A pipeline whose recordings are disturbed before anything else is done to them."""
 
     disturbance: Disturbance
 
     def key(self) -> dict[str, Any]:
-        """The recipe's own, and the disturbance."""
+        """The pipeline's own, and the disturbance."""
         return {**super().key(), "disturbance": self.disturbance.key()}
 
     def prepare(self, path: Path, timer: Timer) -> tuple[np.ndarray, ClipStats]:
-        """As `Recipe.prepare`; the stats of the audio are those of the recording as it is."""
+        """As `FeaturePipeline.prepare`; the stats of the audio are those of the recording as it is."""
         with timer("decode"):
             waveform, facts = decode(path, self.window)
         with timer("disturb"):
@@ -47,7 +47,7 @@ class Disturbed(Recipe):
 class Clips:
     """Test clips of a run: their files, and the position of each one's class among the model's."""
 
-    contents: Contents
+    contents: FileDigests
     targets: Int64[np.ndarray, " clips"]
 
     @property
@@ -107,13 +107,13 @@ def measure(
 def _point(
     model: TrainedModel, clips: Clips, disturbance: Disturbance | None, cache: Path, workers: int, tell: Progress
 ) -> Point:
-    recipe = model.recipe
+    pipeline = model.pipeline
     if disturbance is not None:
-        recipe = Disturbed(recipe.drawing, recipe.backbone, disturbance)
-    found = extract(clips.contents, recipe, cache=cache, workers=workers, progress=tell)
+        pipeline = Disturbed(pipeline.image_transform, pipeline.backbone, disturbance)
+    found = extract(clips.contents, pipeline, cache=cache, workers=workers, progress=tell)
     if found.failed:
         raise UserError(f"{len(found.failed)} test clips cannot be read:\n  " + "\n  ".join(found.failed.values()))
-    predicted = model.head.probabilities(found.features).argmax(axis=1)
+    predicted = model.head.predict_proba(found.features).argmax(axis=1)
     confusion = metrics.confusion_matrix(clips.targets, predicted, len(model.classes))
     groups = [clip.group for clip in clips.contents.dataset.clips]
     return Point(
@@ -134,7 +134,7 @@ def _same(model: TrainedModel, point: Point) -> None:
         )
 
 
-def chosen(contents: Contents, ids: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Clips:
+def chosen(contents: FileDigests, ids: Sequence[str], labels: Sequence[str], classes: Sequence[str]) -> Clips:
     """Some clips of a dataset under their labels.
 
     Raises:

@@ -21,7 +21,7 @@ from src.data.writing import write_asked
 from src.errors import UserError
 from src.evaluation.text_table import span, text_table
 from src.features.cache import digest_of
-from src.features.labelled import Place, list_clips
+from src.features.labelled import Runtime, list_clips
 from src.robustness.curves import Clips, Point, chosen, measure
 from src.robustness.figure import draw
 from src.robustness.kinds import KINDS, UNDISTURBED
@@ -48,7 +48,7 @@ def robustness(cfg: DictConfig) -> None:
     model, store = select_run.open_model(cfg), select_run.store(cfg)
     paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
     show = configure.truth("progress", cfg.progress)
-    place = Place(
+    place = Runtime(
         Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), progress_bar if show else lambda _: None
     )
     clips = tested(model, store, cfg.root, place)
@@ -93,7 +93,7 @@ def wanted(cfg: DictConfig) -> list[Disturbance]:
     return list(dict.fromkeys(found))
 
 
-def tested(model: TrainedModel, store: Store, root: str | None, place: Place) -> Clips:
+def tested(model: TrainedModel, store: Store, root: str | None, place: Runtime) -> Clips:
     """The run's test clips as they lie on this machine.
 
     Args:

@@ -24,7 +24,7 @@ class Spectrogram(Protocol):
         ...
 
     def load(self) -> None:
-        """Import the libraries that drawing needs, which checking the settings does not."""
+        """Import the libraries that image_transform needs, which checking the settings does not."""
         ...
 
     def picture(

@@ -71,7 +71,7 @@ class Asperes:
         return np.array([scale.centre(band) for band in reversed(range(scale.bands))])
 
     def load(self) -> None:
-        """Import torch and what else drawing needs, before clips are timed and processes are forked."""
+        """Import torch and what else image_transform needs, before clips are timed and processes are forked."""
         import_module("src.spectrogram.asperes_plan")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:

@@ -77,7 +77,7 @@ class Mel:
         return self.band_edges(sample_rate)[-2:0:-1].copy()
 
     def load(self) -> None:
-        """Import torch and what else drawing needs, before clips are timed and processes are forked."""
+        """Import torch and what else image_transform needs, before clips are timed and processes are forked."""
         import_module("src.spectrogram.mel_bands")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:

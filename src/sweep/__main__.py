@@ -86,9 +86,9 @@ def _export(cfg: DictConfig, ledger: "Ledger") -> None:
 
 
 def _import(cfg: DictConfig, ledger: "Ledger") -> None:
-    from src.sweep.bundle import bring_in
+    from src.sweep.bundle import import_runs
 
-    new, known = bring_in(Path(cfg.file), ledger)
+    new, known = import_runs(Path(cfg.file), ledger)
     sys.stdout.write(f"{new} runs from {cfg.file}, {known} known before\n")
 
 

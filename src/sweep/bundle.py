@@ -94,7 +94,7 @@ def export(file: Path, sources: Iterable[tuple[Store, RunRecord]]) -> int:
     return len(runs)
 
 
-def bring_in(file: Path, ledger: Ledger) -> tuple[int, int]:
+def import_runs(file: Path, ledger: Ledger) -> tuple[int, int]:
     """Read a file's runs into a store, each identity that it lacks; how many were new, and how many known.
 
     Everything is checked before the first run is written.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from src.errors import UserError
 from src.evaluation.text_table import text_table
-from src.features.digests import Contents
-from src.features.labelled import Place, contents_at_hand
+from src.features.digests import FileDigests
+from src.features.labelled import Runtime, contents_at_hand
 from src.tracking.ledger import Ledger
 from src.tracking.owner import Owner
 from src.tracking.store import RunRecord
@@ -42,7 +42,7 @@ class Survey:
     def __init__(self, ledger: Ledger) -> None:
         """Reads what did not finish once, for all jobs."""
         self._ledger = ledger
-        self._contents: dict[str, Contents | None] = {}
+        self._contents: dict[str, FileDigests | None] = {}
         self._open: dict[str, RunRecord] = {}
         for run in ledger.store.runs("attributes.status != 'FINISHED'"):
             self._open.setdefault(run.tags.get("identity", ""), run)
@@ -63,11 +63,11 @@ class Survey:
         unfinished = self._open.get(identity)
         return Cell(settings, "missing", "") if unfinished is None else _unfinished(settings, unfinished)
 
-    def _listed(self, job: "Experiment") -> Contents | None:
+    def _listed(self, job: "Experiment") -> FileDigests | None:
         """The dataset's clips and their files; None: they are not there."""
         key = json.dumps({**job.settings["dataset"], "data": job.paths.data}, sort_keys=True)
         if key not in self._contents:
-            place = Place(Path(job.paths.data), Path(job.paths.cache), job.workers, lambda _: None)
+            place = Runtime(Path(job.paths.data), Path(job.paths.cache), job.workers, lambda _: None)
             self._contents[key] = contents_at_hand(job.dataset, place)
         return self._contents[key]
 

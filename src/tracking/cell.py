@@ -12,7 +12,7 @@ from src.errors import UserError
 from src.evaluation import comparison, metrics
 from src.evaluation.clusters import Clusters
 from src.evaluation.intervals import Interval, accuracy_interval, macro_f1_interval
-from src.tracking.expected_cell import Wanted
+from src.tracking.expected_cell import ExpectedCell
 from src.tracking.naming import FROZEN, backbone_of, made_by, transfer_of
 from src.tracking.predictions import Predictions
 from src.tracking.store import RunRecord
@@ -72,7 +72,7 @@ class Cell:
         left_out: runs of these settings with other data or another network than the report shows.
     """
 
-    wanted: Wanted
+    wanted: ExpectedCell
     runs: tuple[RunRecord, ...] = ()
     rerun: int = 0
     ended: tuple[str, ...] = ()

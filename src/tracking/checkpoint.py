@@ -11,16 +11,16 @@ import safetensors.numpy
 import yaml
 
 from src.errors import UserError
-from src.features.pipeline import Recipe
+from src.features.pipeline import FeaturePipeline
 from src.head import load_head
 from src.head.transfer import NETWORK
-from src.tracking.model_card import CARD, Card, differences
+from src.tracking.model_card import CARD, ModelCard, differences
 from src.tracking.store import RunRecord, Store
 from src.tracking.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 
-Build = Callable[[dict[str, Any]], Recipe]
+Build = Callable[[dict[str, Any]], FeaturePipeline]
 
 CONFIG = "config.yaml"
 HEAD = "head.safetensors"
@@ -38,7 +38,7 @@ class Parts:
     """
 
     settings: dict[str, Any]
-    card: Card
+    card: ModelCard
     head: dict[str, np.ndarray]
     network: bytes | None = None
 
@@ -49,7 +49,7 @@ class Parts:
         Raises:
             UserError: one is missing or damaged.
         """
-        card = Card.read(read(CARD))
+        card = ModelCard.read(read(CARD))
         try:
             head = dict(safetensors.numpy.load(read(HEAD)))
         except safetensors.SafetensorError as error:
@@ -62,7 +62,7 @@ def load(run: RunRecord, store: Store, build: Build, *, exact: bool = True) -> T
     """The model of a finished run.
 
     Args:
-        build: from a resolved configuration to the recipe, the backbone loaded.
+        build: from a resolved configuration to the pipeline, the backbone loaded.
         exact: whether another engine, version or device than the run's is an error; else it is a warning.
 
     Raises:
@@ -77,15 +77,15 @@ def assemble(run: RunRecord, parts: Parts, build: Build, *, exact: bool = True) 
     """The model of stored parts; see `load`."""
     card = parts.card
     if parts.network is None:
-        recipe = build({**parts.settings, "backbone": dict(card.backbone)})
+        pipeline = build({**parts.settings, "backbone": dict(card.backbone)})
     else:
         from src.head.finetune import restored
 
         # the weights that the tuning began with are not needed, and may not be at hand
-        recipe = build({**parts.settings, "backbone": {**card.backbone, "weights": "random"}})
-        recipe = restored(recipe, parts.network, run.tags.get("weights", ""))
-    _check(run, differences(card.features, recipe.key()), exact=exact)
-    return TrainedModel(run, recipe, load_head(card.head, parts.head), card.classes, parts.settings, card)
+        pipeline = build({**parts.settings, "backbone": {**card.backbone, "weights": "random"}})
+        pipeline = restored(pipeline, parts.network, run.tags.get("weights", ""))
+    _check(run, differences(card.features, pipeline.key()), exact=exact)
+    return TrainedModel(run, pipeline, load_head(card.head, parts.head), card.classes, parts.settings, card)
 
 
 def _check(run: RunRecord, found: dict[str, tuple[Any, Any]], *, exact: bool) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 
-from src.tracking.liveness import Watch
+from src.tracking.liveness import Liveness
 from src.tracking.owner import Owner
 from src.tracking.store import RunRecord, Store
 
@@ -18,7 +18,7 @@ class Claims:
     database only has to show what was written before.
     """
 
-    def __init__(self, store: Store, watch: Watch) -> None:
+    def __init__(self, store: Store, watch: Liveness) -> None:
         """Claims in one experiment of a server; `watch` tells the dead ones."""
         self._store, self._watch = store, watch
 

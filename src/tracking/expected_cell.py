@@ -24,7 +24,7 @@ _NETWORKS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class ExpectedCell:
     """Runs equal in everything that determines a result but the seed.
 
     Attributes:
@@ -142,14 +142,14 @@ def command(experiment: str, common: Sequence[str], box: Mapping[str, Sequence[s
     """A sweep over every combination of values.
 
     Args:
-        experiment: as in Wanted. common: overrides of every job. box: setting to its values.
+        experiment: as in ExpectedCell. common: overrides of every job. box: setting to its values.
     """
     words = [f"experiment={experiment}"] if experiment else []
     words += [f"{key}={','.join(values)}" for key, values in box.items()]
     return " ".join((_TRAIN, *(shlex.quote(word) for word in (*words, *common))))
 
 
-def commands(missing: Sequence[tuple[Wanted, Sequence[int]]]) -> list[str]:
+def commands(missing: Sequence[tuple[ExpectedCell, Sequence[int]]]) -> list[str]:
     """As few sweeps as will make the missing runs and nothing else.
 
     Args:

@@ -10,9 +10,9 @@ from pathlib import Path
 from src.errors import UserError
 from src.tracking.copying import Copy, local_folder
 from src.tracking.heartbeat import PATIENCE, Heartbeat
-from src.tracking.liveness import Watch
+from src.tracking.liveness import Liveness
 from src.tracking.owner import Owner
-from src.tracking.run_index import Book, Entry, look_up
+from src.tracking.run_index import Entry, RunIndex, look_up
 from src.tracking.server import Claim, Server
 from src.tracking.store import Run, RunRecord, Store, TrackingSettings, differences, files_in, recorded_files
 
@@ -67,9 +67,9 @@ class Ledger:
             patience: seconds without a sign of life after which a process on another machine counts as dead.
         """
         self.store = store
-        self.book = Book(store.home, store.shown, store.experiment)
+        self.book = RunIndex(store.home, store.shown, store.experiment)
         self.server = None if store.remote is None else Server(store.remote, store.home, patience)
-        self._watch = Watch(patience)
+        self._watch = Liveness(patience)
 
     def finished(self, identity: str) -> RunRecord | None:
         """The newest finished run of this identity: here, or else on the server where that answers."""

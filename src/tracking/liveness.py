@@ -8,7 +8,7 @@ from src.tracking.owner import Owner
 from src.tracking.store import RunRecord
 
 
-class Watch:
+class Liveness:
     """Looks at RUNNING runs again and again, and says which ones nobody computes any more.
 
     A process of this machine is looked up; one of another machine is alive while its heartbeat's count changes. Time is

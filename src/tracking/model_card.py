@@ -14,11 +14,11 @@ FORMAT = 2
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """A trained model in a few plain values.
 
     Attributes:
-        features: the recipe's key: everything that determines a clip's features besides its content.
+        features: the pipeline's key: everything that determines a clip's features besides its content.
         backbone: its settings with `_target_`, `auto` settled.
         classes: in the order of the head's outputs. head: its kind.
         typical_seconds, longest_seconds: median of the training clips' durations, and the longest clip's of all.
@@ -44,7 +44,7 @@ class Card:
         trained: Sequence[float],
         every: Sequence[float],
         tuned: bool = False,
-    ) -> "Card":
+    ) -> "ModelCard":
         """A card from a run's parts.
 
         Args:
@@ -58,7 +58,7 @@ class Card:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, ensure_ascii=False)
 
     @classmethod
-    def read(cls, text: bytes) -> "Card":
+    def read(cls, text: bytes) -> "ModelCard":
         """The inverse of `text`.
 
         Raises:

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float32
 from src.evaluation import metrics
 from src.evaluation.clusters import Clusters
 from src.features.cache import digest_of
-from src.features.labelled import Material
+from src.features.labelled import LabelledFeatures
 from src.head import FittedHead
 from src.tracking.confusion import confusion_table, draw_confusion
-from src.tracking.model_card import CARD, Card
+from src.tracking.model_card import CARD, ModelCard
 from src.tracking.store import Run
 
 log = logging.getLogger(__name__)
@@ -59,18 +59,18 @@ class CorrectClips:
 
 def log_results(
     run: Run,
-    material: Material,
+    material: LabelledFeatures,
     head: FittedHead,
     seconds: Mapping[str, float],
     settings: Mapping[str, Any],
-    card: Card,
+    card: ModelCard,
 ) -> CorrectClips:
     """Test the head and store everything; which test clips were right is returned.
 
     Args:
         seconds: per stage. settings: the resolved configuration. card: what it takes to use the model again.
     """
-    probabilities = head.probabilities(material.extraction.features)
+    probabilities = head.predict_proba(material.extraction.features)
     classes, tested = material.dataset.classes, material.where("test")
     predicted, clips = probabilities.argmax(axis=1)[tested], [material.dataset.clips[i] for i in tested]
     confusion = metrics.confusion_matrix(material.labels[tested], predicted, len(classes))
@@ -109,7 +109,7 @@ def log_results(
     return correct
 
 
-def predictions(material: Material, probabilities: Float32[np.ndarray, "clips classes"]) -> str:
+def predictions(material: LabelledFeatures, probabilities: Float32[np.ndarray, "clips classes"]) -> str:
     """CSV of every clip: clip, group, part, label, predicted, duration (s), rms as recorded, p_<class> of each."""
     classes = material.dataset.classes
     text = io.StringIO()

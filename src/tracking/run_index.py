@@ -35,7 +35,7 @@ class Entry:
     lost: bool = False
 
 
-class Book:
+class RunIndex:
     """A folder beside an embedded database. Losing it, or any part of it, costs time and nothing else."""
 
     def __init__(self, home: Path, uri: str, experiment: str) -> None:
@@ -89,7 +89,7 @@ class Book:
             lock.release()
 
 
-def look_up(store: Store, book: Book, identity: str) -> tuple[Entry | None, RunRecord | None]:
+def look_up(store: Store, book: RunIndex, identity: str) -> tuple[Entry | None, RunRecord | None]:
     """What the book says of an identity, and its newest finished run in the store.
 
     The store is asked for the one run that the book names. Only where there is none is it searched, which takes the

@@ -15,8 +15,8 @@ from src.tracking.claims import Claims
 from src.tracking.copying import Copy, artifacts
 from src.tracking.database import probe
 from src.tracking.heartbeat import Heartbeat
-from src.tracking.liveness import Watch
-from src.tracking.run_index import Book, look_up
+from src.tracking.liveness import Liveness
+from src.tracking.run_index import RunIndex, look_up
 from src.tracking.store import RunRecord, Store, TrackingSettings
 
 log = logging.getLogger(__name__)
@@ -52,10 +52,10 @@ class Server:
                 machine counts as dead.
         """
         self._settings, self._folder = settings, folder
-        self._watch = Watch(patience)
+        self._watch = Liveness(patience)
         # known by its address without the password, which may change and must not be guessed from a digest
         self.shown = redact(str(settings.uri))
-        self._book = Book(folder, self.shown, settings.experiment)
+        self._book = RunIndex(folder, self.shown, settings.experiment)
         self._mark = f"delivered.{hashlib.sha256(self.shown.encode()).hexdigest()[:8]}"
 
     def store(self) -> Store:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.backbone import hub
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def one_thread_and_no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(hub, "cached", lambda repository, filename: None)
 
 
-def make_settings(**changed: Any) -> Vision:
+def make_settings(**changed: Any) -> TimmBackbone:
     """A residual network of 0.5 million random weights that takes 160 x 160 pixels."""
     values = {
         "model": "test_resnet",
@@ -33,11 +33,11 @@ def make_settings(**changed: Any) -> Vision:
         "size": None,
         "antialias": True,
     }
-    return Vision(**(values | changed))
+    return TimmBackbone(**(values | changed))
 
 
 @pytest.fixture(scope="session")
-def settings() -> Callable[..., Vision]:
+def settings() -> Callable[..., TimmBackbone]:
     """`settings(engine="openvino", ...)`: a tiny network, changed."""
     return make_settings
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from src.backbone.auto import Auto
 from src.backbone.pixels import Pixels
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 
 FOLDER = Path(__file__).parents[2] / "conf" / "backbone"
 NAMES = ("auto", "efficientnet_lite0", "inception_v3", "pixels", "timm")
@@ -28,7 +28,7 @@ def read(name: str, **given: Any) -> Any:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "timm"])
 def test_every_file_describes_an_object(name: str) -> None:
-    assert isinstance(read(name), Vision | Auto | Pixels)
+    assert isinstance(read(name), TimmBackbone | Auto | Pixels)
 
 
 def test_the_papers_network_has_the_protocols_input() -> None:

@@ -18,11 +18,11 @@ from src.backbone.network import build
 from src.backbone.openvino_engine import converted, import_openvino
 from src.backbone.state import digest
 from src.backbone.torch_engine import TorchGpu
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.backbone.weights import RANDOM
 from src.errors import UserError
 
-Settings = Callable[..., Vision]
+Settings = Callable[..., TimmBackbone]
 ROOT = Path(__file__).parents[2]
 DEVICES = [("torch", "cpu"), ("openvino", "cpu")] + [("torch", "cuda")] * torch.cuda.is_available()
 

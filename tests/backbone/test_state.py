@@ -8,11 +8,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
+from src.backbone.resize import resize, scaled
 from torch import Tensor, nn
 from torch.nn import functional
 
 from src.backbone import state as room
-from src.backbone.squash import scaled, squash
 from src.backbone.state import digest, fit, misfits, read_lite0, read_safetensors
 from src.errors import UserError
 
@@ -29,7 +29,7 @@ def whole() -> dict[str, Tensor]:
 
 
 def flower() -> Tensor:
-    picture = squash(load_sample_image("flower.jpg"), 224, 224, antialias=True)
+    picture = resize(load_sample_image("flower.jpg"), 224, 224, antialias=True)
     return torch.from_numpy(scaled(picture, (127.5,) * 3, (127.5,) * 3))[None]
 
 

@@ -3,10 +3,10 @@ from typing import Any
 
 import pytest
 
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.errors import UserError
 
-Settings = Callable[..., Vision]
+Settings = Callable[..., TimmBackbone]
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_every_pair_of_options(built):
         if choice["dataset"] != "folder":
             assert experiment.dataset.title == choice["dataset"]
         assert experiment.split.name == choice["split"]
-        assert experiment.recipe.drawing.preprocess.name == choice["preprocess"]
+        assert experiment.pipeline.image_transform.preprocess.name == choice["preprocess"]
 
 
 def test_the_pairs_are_all_there():
@@ -147,6 +147,6 @@ def test_every_value_is_explained_in_its_file(name):
 @pytest.mark.parametrize("name", ["pixels", "marsyas"])
 def test_what_has_no_weights_loads_as_it_is(compose, tmp_path, name):
     experiment = configure.experiment(compose([f"backbone={name}", "dataset=genre"]), tmp_path)
-    assert isinstance(experiment.recipe.backbone, Backbone)
-    assert experiment.recipe.backbone.name == name
-    assert experiment.recipe.backbone.weights == "none"
+    assert isinstance(experiment.pipeline.backbone, Backbone)
+    assert experiment.pipeline.backbone.name == name
+    assert experiment.pipeline.backbone.weights == "none"

@@ -41,7 +41,7 @@ WRONG = [
     ("dataset.start=-1", r"dataset\.start: got -1\.0; expected seconds"),
     ("dataset.duration=0", r"dataset\.duration: got 0\.0"),
     ("dataset.mono=right", r"dataset\.mono='right': input should be 'mean' or 'left'"),
-    ("dataset.on_error=ignore", r"dataset\.on_error='ignore': input should be 'fail' or 'skip'"),
+    ("dataset.on_unreadable=ignore", r"dataset\.on_unreadable='ignore': input should be 'fail' or 'skip'"),
     ("dataset.keep=rock", r"dataset\.keep='rock': input should be a valid list"),
     (
         "dataset.keep=[1,b]",
@@ -113,9 +113,9 @@ def test_values_arrive_as_their_types(configured):
     assert (found.dataset.start, found.dataset.duration, found.dataset.sample_rate) == (1.0, 2.0, 8000)
     assert isinstance(found.dataset.start, float)
     assert (found.trainer.max_steps, found.head.learning_rate) == (1000, 1.0)
-    assert (found.recipe.drawing.preprocess.levels_dbfs, found.dataset.keep) == ([-10.0, 0.0], ["b", "2"])
+    assert (found.pipeline.image_transform.preprocess.levels_dbfs, found.dataset.keep) == ([-10.0, 0.0], ["b", "2"])
     assert found.dataset.root == "2024"
-    assert found.recipe.window == found.dataset.window
+    assert found.pipeline.window == found.dataset.window
 
 
 def test_the_settings_that_are_kept_are_whole_and_plain(configured):
@@ -162,8 +162,8 @@ def test_a_switch_is_true_or_false(value):
 
 def test_a_backbone_is_loaded_once_in_a_process(configured):
     one, other = configured("seed=1"), configured("seed=2", "preprocess=augmented")
-    assert one.recipe.backbone is other.recipe.backbone
-    assert configured("backbone.rows=5").recipe.backbone is not one.recipe.backbone
+    assert one.pipeline.backbone is other.pipeline.backbone
+    assert configured("backbone.rows=5").pipeline.backbone is not one.pipeline.backbone
 
 
 def test_auto_is_decided_once_for_all_jobs_of_a_sweep(compose, tmp_path, monkeypatch, caplog):

@@ -6,7 +6,7 @@ import pytest
 
 from src.config import build, select_run
 from src.errors import UserError
-from src.features.labelled import Place, contents_at_hand
+from src.features.labelled import Runtime, contents_at_hand
 from src.tracking.store import RunRecord, Store
 
 
@@ -96,7 +96,7 @@ def test_a_folder_is_known_by_its_place_or_its_clips(
     digests = {}
     for number, root in enumerate((here, there)):
         write_clips(root, ["a", "b"], 2 + number)
-        where = Place(bench.folder / "data", bench.folder / "cache", 1, lambda _: None)
+        where = Runtime(bench.folder / "data", bench.folder / "cache", 1, lambda _: None)
         digests[root] = contents_at_hand(dataset_settings(root), where).digest()
 
     def best(root):

@@ -155,7 +155,7 @@ def test_folders_that_cannot_be_listed_are_one_error(tmp_path, dataset_settings,
         with ordinary_user(tmp_path):
             with pytest.raises(UserError, match="3 folders cannot be listed") as error:
                 recordings(dataset_settings(tmp_path))
-            skipped = recordings(dataset_settings(tmp_path, on_error="skip"))
+            skipped = recordings(dataset_settings(tmp_path, on_unreadable="skip"))
         (tmp_path / "c").mkdir(0)
         with ordinary_user(tmp_path), pytest.raises(UserError, match=f"{tmp_path}/c: Permission denied"):
             recordings(dataset_settings(tmp_path))
@@ -170,13 +170,15 @@ def test_folders_that_cannot_be_listed_are_one_error(tmp_path, dataset_settings,
     assert sum("left out" in note for note in skipped.notes) == 3
 
 
-@pytest.mark.parametrize("on_error", ["fail", "skip"])
-def test_classes_on_a_disk_that_is_not_mounted_are_named(tmp_path, dataset_settings, on_error):
+@pytest.mark.parametrize("on_unreadable", ["fail", "skip"])
+def test_classes_on_a_disk_that_is_not_mounted_are_named(tmp_path, dataset_settings, on_unreadable):
     """They would be taken for recordings that are not there, and a stand-in rendered."""
     for label in ("pop", "rock"):
         (tmp_path / label).symlink_to(f"/not/mounted/{label}")
     with pytest.raises(UserError, match="2 folders cannot be listed"):
-        recordings(dataset_settings(tmp_path, name="genre", classes={"pop": [], "rock": []}, on_error=on_error))
+        recordings(
+            dataset_settings(tmp_path, name="genre", classes={"pop": [], "rock": []}, on_unreadable=on_unreadable)
+        )
 
 
 def test_a_root_that_cannot_be_listed_is_named(tmp_path, dataset_settings, ordinary_user):

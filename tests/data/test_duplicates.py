@@ -9,7 +9,7 @@ from src.data.clip import Clip, Dataset
 from src.data.duplicates import connected, merged_groups
 from src.data.split import Split
 from src.errors import UserError
-from src.features.digests import read_contents
+from src.features.digests import read_digests
 
 
 def made(folder: Path, contents: dict[str, bytes], groups: dict[str, str] | None = None) -> Dataset:
@@ -25,7 +25,7 @@ def made(folder: Path, contents: dict[str, bytes], groups: dict[str, str] | None
 
 
 def read(dataset: Dataset, folder: Path) -> Dataset:
-    return read_contents(dataset, cache=folder / "cache", workers=2).dataset
+    return read_digests(dataset, cache=folder / "cache", workers=2).dataset
 
 
 def test_keys_are_connected_through_others():

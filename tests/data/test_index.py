@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from src.data import index as index_module
-from src.data.audio import Facts, Window
+from src.data.audio import AudioStats, Window
 from src.data.index import AudioIndex
 
 WHOLE = Window(0.0, None, None)
-FACTS = Facts(44100, 2, "WAV/PCM_16", 1.5, 1.5, 0.9, 0.1, 0.0)
+FACTS = AudioStats(44100, 2, "WAV/PCM_16", 1.5, 1.5, 0.9, 0.1, 0.0)
 
 
 def index_of(tmp_path, name="audio") -> AudioIndex:

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.data import manifest, render
-from src.data.sources import obtain, published_folder, rendered_folder
+from src.data.sources import load_dataset, published_folder, rendered_folder
 from src.errors import UserError
 
 
@@ -48,15 +48,15 @@ def settings(tmp_path, dataset_settings):
 def test_recordings_come_first_then_a_publication_then_a_stand_in(tmp_path, settings, renderer, caplog):
     data = tmp_path / "data"
     with caplog.at_level(logging.WARNING):
-        rendered = obtain(settings(), data, workers=1)
+        rendered = load_dataset(settings(), data, workers=1)
     assert (rendered.origin, rendered.root) == ("rendered", rendered_folder(data, settings()))
     assert "no recordings in" in caplog.text
     assert "are no reproduction" in caplog.text
     put(published_folder(data, "toy"), "recorded")
-    published = obtain(settings(), data, workers=1)
+    published = load_dataset(settings(), data, workers=1)
     assert (published.origin, published.root) == ("recorded", published_folder(data, "toy"))
     put(data / "toy", "recorded")
-    own = obtain(settings(), data, workers=1)
+    own = load_dataset(settings(), data, workers=1)
     assert (own.origin, own.root, own.provenance) == ("recorded", data / "toy", f"recordings in {data / 'toy'}")
     assert [clip.name for clip in own.clips] == [clip.name for clip in rendered.clips]
 
@@ -68,19 +68,19 @@ def test_a_source_can_be_chosen(tmp_path, settings, renderer, source):
     put(published_folder(data, "toy"), "recorded")
     roots = {"recordings": data / "toy", "published": published_folder(data, "toy")}
     roots["rendered"] = rendered_folder(data, settings())
-    assert obtain(settings(source=source), data, workers=1).root == roots[source]
+    assert load_dataset(settings(source=source), data, workers=1).root == roots[source]
 
 
 def test_a_stand_in_is_rendered_once(tmp_path, settings, renderer):
     for _ in range(2):
-        obtain(settings(), tmp_path / "data", workers=1)
+        load_dataset(settings(), tmp_path / "data", workers=1)
     assert renderer.call_count == 1
 
 
 def test_each_size_and_seed_is_its_own_stand_in(tmp_path, settings, renderer):
     data = tmp_path / "data"
     roots = {
-        obtain(settings(**change), data, workers=1).root
+        load_dataset(settings(**change), data, workers=1).root
         for change in ({}, {"clips_per_class": 5}, {"clips_per_class": "full"}, {"render_seed": 1})
     }
     assert len(roots) == 4
@@ -89,8 +89,8 @@ def test_each_size_and_seed_is_its_own_stand_in(tmp_path, settings, renderer):
 
 
 def test_a_subset_uses_the_audio_of_its_base(tmp_path, settings, renderer):
-    whole = obtain(settings(), tmp_path / "data", workers=1)
-    subset = obtain(settings(name="toy2", base="toy"), tmp_path / "data", workers=1)
+    whole = load_dataset(settings(), tmp_path / "data", workers=1)
+    subset = load_dataset(settings(name="toy2", base="toy"), tmp_path / "data", workers=1)
     assert (subset.root, subset.base, subset.name) == (whole.root, "toy", "toy2")
     assert renderer.call_count == 1
 
@@ -99,7 +99,7 @@ def test_incomplete_recordings_are_an_error_never_a_stand_in(tmp_path, settings,
     (tmp_path / "data" / "toy" / "rock").mkdir(parents=True)
     (tmp_path / "data" / "toy" / "rock" / "1.wav").write_bytes(b"x")
     with pytest.raises(UserError, match="no folder for pop"):
-        obtain(settings(), tmp_path / "data", workers=1)
+        load_dataset(settings(), tmp_path / "data", workers=1)
     assert renderer.call_count == 0
 
 
@@ -110,7 +110,7 @@ def test_a_root_of_other_classes_is_asked_about_and_nothing_is_rendered(tmp_path
         (root / label).mkdir(parents=True)
         (root / label / "1.wav").write_bytes(b"x")
     with pytest.raises(UserError, match=r"owl, wren.*pop, rock") as error:
-        obtain(replace(settings(), root=str(root)), tmp_path / "data", workers=1)
+        load_dataset(replace(settings(), root=str(root)), tmp_path / "data", workers=1)
     [line] = [line for line in str(error.value).splitlines() if line.startswith("  python -m src.train")]
     words = shlex.split(line)
     assert words[3] == "dataset=folder"
@@ -122,40 +122,40 @@ def test_a_root_of_other_classes_is_asked_about_and_nothing_is_rendered(tmp_path
 def test_a_root_that_was_set_and_is_not_there_is_an_error_never_a_stand_in(tmp_path, settings, renderer):
     chosen = replace(settings(), root=str(tmp_path / "typo"))
     with pytest.raises(UserError, match=r"typo: no such folder.*\n.*dataset=folder dataset\.root="):
-        obtain(chosen, tmp_path / "data", workers=1)
+        load_dataset(chosen, tmp_path / "data", workers=1)
     (tmp_path / "typo").mkdir()
     (tmp_path / "typo" / "1.wav").write_bytes(b"x")
     with pytest.raises(UserError, match=r"typo: no class folders"):
-        obtain(chosen, tmp_path / "data", workers=1)
+        load_dataset(chosen, tmp_path / "data", workers=1)
     assert renderer.call_count == 0
 
 
 def test_an_empty_folder_at_the_usual_place_is_no_reason_to_ask(tmp_path, settings, renderer):
     for name in ("notes", ".cache", "__MACOSX"):
         (tmp_path / "data" / "toy" / name).mkdir(parents=True)
-    assert obtain(settings(), tmp_path / "data", workers=1).origin == "rendered"
+    assert load_dataset(settings(), tmp_path / "data", workers=1).origin == "rendered"
 
 
 def test_recordings_that_are_not_there_say_what_was_expected(tmp_path, settings, renderer):
     with pytest.raises(
         UserError, match=r"toy: no such folder; expected .*toy/<class>/<audio files> for each of pop, rock"
     ):
-        obtain(settings(source="recordings"), tmp_path / "data", workers=1)
+        load_dataset(settings(source="recordings"), tmp_path / "data", workers=1)
     (tmp_path / "data" / "toy").mkdir(parents=True)
     with pytest.raises(UserError, match=r"toy: no class folders; expected .*with two or more classes"):
-        obtain(settings(source="recordings", classes=None), tmp_path / "data", workers=1)
+        load_dataset(settings(source="recordings", classes=None), tmp_path / "data", workers=1)
 
 
 def test_a_publication_that_is_not_there_says_how_to_get_it(tmp_path, settings, renderer):
     with pytest.raises(
         UserError, match=r"toy: not downloaded yet; run: python -m src\.prepare dataset=toy dataset\.source"
     ):
-        obtain(settings(source="published"), tmp_path / "data", workers=1)
+        load_dataset(settings(source="published"), tmp_path / "data", workers=1)
 
 
 def test_a_dataset_without_a_stand_in_cannot_be_rendered(tmp_path, settings, renderer):
     with pytest.raises(UserError, match=r"no such folder"):
-        obtain(settings(name="mine"), tmp_path / "data", workers=1)
+        load_dataset(settings(name="mine"), tmp_path / "data", workers=1)
     with pytest.raises(UserError, match=r"dataset\.source=rendered: .*mine.*no stand-in.*toy"):
-        obtain(settings(name="mine", source="rendered"), tmp_path / "data", workers=1)
+        load_dataset(settings(name="mine", source="rendered"), tmp_path / "data", workers=1)
     assert renderer.call_count == 0

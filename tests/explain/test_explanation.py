@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tones import HERTZ, clip, drawing, learned, settings
+from tones import HERTZ, clip, image_transform, learned, settings
 
 from src.explain.figure import draw, plain
 from src.explain.making import Explanation, Model, explain
@@ -106,14 +106,14 @@ def test_pixels_have_no_gradients_and_say_so():
 
 
 def test_copies_and_pictures_without_frequencies_are_explained_in_time():
-    levels = explain(learned(drawn=drawing(levels=[-10.0, 0.0]), clips=6).model, TONED, settings(draws=2), None)
+    levels = explain(learned(drawn=image_transform(levels=[-10.0, 0.0]), clips=6).model, TONED, settings(draws=2), None)
     assert levels.picture.shape[1] == 200
     assert levels.only.duration == TONED.duration
-    model = learned(drawn=drawing(WaveformPicture(31, 100, "full_scale")), clips=6).model
+    model = learned(drawn=image_transform(WaveformPicture(31, 100, "full_scale")), clips=6).model
     wave = explain(model, TONED, settings(draws=2), None)
     assert wave.grid.shape == (1, 5)
     assert all(region.hertz is None for region in wave.regions)
-    for found, drawn in ((levels, drawing(levels=[-10.0, 0.0])), (wave, model.recipe.drawing)):
+    for found, drawn in ((levels, image_transform(levels=[-10.0, 0.0])), (wave, model.pipeline.image_transform)):
         assert draw(found, drawn, 16000, "x")[:8] == b"\x89PNG\r\n\x1a\n"
         json.dumps(summary(found, settings(), TONED), allow_nan=False)
 
@@ -125,7 +125,7 @@ def test_silence_has_an_explanation_too():
     assert found.regions == []
     told = summary(found, settings(), silent)
     assert told["deciding"]["share_of_brightness"] == told["deciding"]["share_of_sound_energy"] == 0
-    draw(found, taught().recipe.drawing, 16000, "silence")
+    draw(found, taught().pipeline.image_transform, 16000, "silence")
 
 
 def test_the_summary_is_small_and_stable():
@@ -157,5 +157,5 @@ def test_the_table_has_a_row_for_every_part():
 
 def test_names_are_not_read_as_mathematics():
     hostile = replace(explained(), classes=("a$_{$b", "$\\frac{1}{$"), no_cam="$^$")
-    draw(hostile, taught().recipe.drawing, 16000, "$x^$ <b>")
+    draw(hostile, taught().pipeline.image_transform, 16000, "$x^$ <b>")
     assert plain("$") == r"\$"

@@ -12,7 +12,7 @@ from tones import HERTZ, clip, learned
 from torch import nn
 
 from src.backbone.pixels import Pixels
-from src.backbone.vision import Vision
+from src.backbone.vision import TimmBackbone
 from src.errors import UserError
 from src.explain import gradcam
 from src.head.network import FittedNetwork, Scaling
@@ -70,7 +70,7 @@ def test_the_head_on_top_is_the_head_itself(activation):
     head = head_of(6, 5, 4, 3, activation=activation)
     features = np.random.default_rng(2).normal(0, 2, (1, 6)).astype(np.float32)
     logits = gradcam._logits(head, torch.from_numpy(features))
-    expected = head.probabilities(features)[0]
+    expected = head.predict_proba(features)[0]
     np.testing.assert_allclose(torch.softmax(logits, 0).numpy(), expected, rtol=1e-6)  # probabilities are float32
 
 
@@ -122,7 +122,9 @@ def test_a_layer_that_is_not_there_is_told(layer, told):
 
 
 def lite0(weights: str | None) -> Any:
-    return Vision("tf_efficientnet_lite0", weights, 0, "torch", "float32", "cpu", "timm", None, True).load(None, 1)
+    return TimmBackbone("tf_efficientnet_lite0", weights, 0, "torch", "float32", "cpu", "timm", None, True).load(
+        None, 1
+    )
 
 
 @cache
@@ -132,11 +134,11 @@ def taught(weights: str | None) -> Any:
 
 def offsets(model: Any, heads: int = 0) -> list[int]:
     """Rows between the tone and the brightest row of the map, for three clips; or under shuffled heads."""
-    backbone, drawing = model.recipe.backbone, model.recipe.drawing
+    backbone, image_transform = model.pipeline.backbone, model.pipeline.image_transform
     module = gradcam.differentiable(backbone, model.head)
     found = []
     for seed in (200, 201, 202):
-        picture = drawing.picture(clip(seed, toned=True))
+        picture = image_transform.picture(clip(seed, toned=True))
         rng = np.random.default_rng(seed)
         shuffled = [rng.permutation(model.head.weights[0].ravel()).reshape(2, -1) for _ in range(heads)]
         for weight in shuffled or [model.head.weights[0]]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tones import ASPERES, clip, drawing
+from tones import ASPERES, clip, image_transform
 
 from src.data.waveform import Waveform
 from src.errors import UserError
@@ -22,7 +22,7 @@ def of(drawn, waveform, cells):
 @pytest.mark.parametrize("spectrogram", [ASPERES, MEL])
 @pytest.mark.parametrize("cells", [(1, 1), (7, 3), (20, 16)])
 def test_a_pixel_and_its_own_frequency_and_instant_lie_in_the_same_cell(spectrogram, cells):
-    drawn, waveform = drawing(spectrogram), clip(0, toned=True)
+    drawn, waveform = image_transform(spectrogram), clip(0, toned=True)
     grid, picture = of(drawn, waveform, cells)
     assert grid.shape == cells
     chosen = np.random.default_rng(1).random(cells) < 0.5
@@ -35,7 +35,7 @@ def test_a_pixel_and_its_own_frequency_and_instant_lie_in_the_same_cell(spectrog
 
 
 def test_bands_end_at_half_the_sample_rate_and_fall_together_to_the_lowest_row():
-    grid, _ = of(drawing(), clip(0, toned=True), (10, 4))
+    grid, _ = of(image_transform(), clip(0, toned=True), (10, 4))
     assert grid.hertz[0] == pytest.approx(8000, rel=0.03)  # the edge of the last semitone below it
     assert grid.hertz[-1] == pytest.approx(20 - 20 * (2 ** (1 / 12) - 1) / 2, rel=1e-6)  # half a row below the lowest
     assert (np.diff(grid.hertz) < 0).all()
@@ -45,14 +45,14 @@ def test_bands_end_at_half_the_sample_rate_and_fall_together_to_the_lowest_row()
 
 
 def test_each_cell_is_the_same_instants_in_every_copy():
-    drawn = drawing(levels=[-12.0, -6.0, 0.0])
+    drawn = image_transform(levels=[-12.0, -6.0, 0.0])
     grid, picture = of(drawn, clip(0, toned=True), (5, 4))
     assert picture.shape[1] == 300
     np.testing.assert_array_equal(grid.time_of_column, np.tile(np.repeat(np.arange(4), 25), 3))
 
 
 def test_rows_that_are_no_frequencies_are_one_band():
-    grid, _ = of(drawing(WaveformPicture(30, 100, "full_scale")), clip(0, toned=True), (20, 4))
+    grid, _ = of(image_transform(WaveformPicture(30, 100, "full_scale")), clip(0, toned=True), (20, 4))
     assert grid.shape == (1, 4)
     assert grid.hertz is None
     chosen = np.array([[True, False, False, True]])
@@ -63,13 +63,13 @@ def test_rows_that_are_no_frequencies_are_one_band():
 @pytest.mark.parametrize("count", [1, 50, 400])
 def test_a_short_clip_has_no_more_times_than_columns(count):
     waveform = Waveform(np.full((1, count), 0.1, np.float32), 16000)
-    grid, picture = of(drawing(), waveform, (20, 16))
+    grid, picture = of(image_transform(), waveform, (20, 16))
     assert grid.shape[1] == picture.shape[1] <= 16
     assert grid.pixels(np.ones(grid.shape, bool)).any(axis=0).all()
 
 
 def test_means_are_those_of_each_cells_pixels():
-    grid, picture = of(drawing(), clip(0, toned=True), (6, 3))
+    grid, picture = of(image_transform(), clip(0, toned=True), (6, 3))
     values = np.random.default_rng(0).random(picture.shape)
     means = grid.means(values)
     for band, time in np.ndindex(6, 3):
@@ -81,4 +81,4 @@ def test_means_are_those_of_each_cells_pixels():
 def test_a_rate_at_which_no_band_is_heard_is_refused():
     low = Waveform(np.full((1, 2000), 0.1, np.float32), 4000)
     with pytest.raises(UserError, match=r"nothing below 2000 Hz.*spectrogram of lower bands"):
-        of(drawing(Asperes(3000.0, 6000.0, 12, 100, "full_scale", 0.1)), low, (8, 4))
+        of(image_transform(Asperes(3000.0, 6000.0, 12, 100, "full_scale", 0.1)), low, (8, 4))

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tones import ASPERES, clip, drawing, settings
+from tones import ASPERES, clip, image_transform, settings
 from toy import Toy
 
 from src.backbone.pixels import Pixels
@@ -12,7 +12,7 @@ from src.head.network import FittedNetwork, Scaling
 
 
 def grid_of(picture, waveform, cells=(4, 2)):
-    return divide(drawing(), waveform, picture.shape[:2], cells)
+    return divide(image_transform(), waveform, picture.shape[:2], cells)
 
 
 def test_log_odds_do_not_saturate_and_ignore_constants():
@@ -48,7 +48,7 @@ def test_hidden_parts_show_the_pixel_of_median_brightness_that_sound_can_reach()
 def test_effects_of_a_model_that_adds_up_pixels_are_those_of_the_pixels():
     """A linear model of the unsquashed picture: the log-odds fall by weight times what is hidden, exactly."""
     waveform = clip(0, toned=True)
-    picture = drawing(ASPERES).picture(waveform)
+    picture = image_transform(ASPERES).picture(waveform)
     grid = grid_of(picture, waveform)
     level = occlusion.fill(picture, grid, "background")
     backbone = Pixels(*picture.shape)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tones import clip, drawing
+from tones import clip, image_transform
 
 from src.explain.grid import divide
 from src.explain.occlusion import Effects
@@ -37,7 +37,7 @@ def test_a_single_band_is_no_candidate_as_a_whole():
 
 def test_cells_that_touch_are_one_region_in_hertz_and_seconds():
     waveform = clip(0, toned=True)
-    grid = divide(drawing(), waveform, drawing().picture(waveform).shape, (4, 4))
+    grid = divide(image_transform(), waveform, image_transform().picture(waveform).shape, (4, 4))
     cells = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]], bool)
     effects = np.arange(16.0).reshape(4, 4)
     small, big = regions(cells, effects, grid)  # the larger sum of effects first

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tones import clip, drawing
+from tones import clip, image_transform
 
 from src.data.waveform import Waveform
 from src.explain.grid import Grid, divide
@@ -12,7 +12,7 @@ ROUNDING = 2.0**-23  # of a float32 near 1; both sounds are rounded once
 
 
 def grid_of(waveform, cells=(20, 5)):
-    return divide(drawing(), waveform, drawing().picture(waveform).shape, cells)
+    return divide(image_transform(), waveform, image_transform().picture(waveform).shape, cells)
 
 
 def everything(seconds: float, rate: int) -> Grid:

@@ -11,7 +11,7 @@ from src.data.waveform import Waveform
 from src.explain.making import Model
 from src.explain.settings import Settings
 from src.features.examples import Examples
-from src.features.pipeline import Drawing, Recipe
+from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess
 from src.head import Trainer
 from src.head.estimators import Logistic
@@ -30,8 +30,8 @@ def settings(**changes: Any) -> Settings:
     return Settings(**{**values, **changes})
 
 
-def drawing(spectrogram: Any = ASPERES, levels: list[float] | None = None) -> Drawing:
-    return Drawing(Window(0.0, None, None), "mean", Preprocess("x", levels or []), spectrogram)
+def image_transform(spectrogram: Any = ASPERES, levels: list[float] | None = None) -> ImageTransform:
+    return ImageTransform(Window(0.0, None, None), "mean", Preprocess("x", levels or []), spectrogram)
 
 
 def clip(seed: int, *, toned: bool, rate: int = RATE, seconds: float = SECONDS) -> Waveform:
@@ -53,15 +53,17 @@ class Learned:
     examples: Examples
 
 
-def learned(backbone: Any = None, drawn: Drawing | None = None, *, clips: int = 20, shuffled: bool = False) -> Learned:
+def learned(
+    backbone: Any = None, drawn: ImageTransform | None = None, *, clips: int = 20, shuffled: bool = False
+) -> Learned:
     """A logistic head on half toned clips; `shuffled`: their labels are drawn at random."""
-    recipe = Recipe(drawn or drawing(), backbone or Pixels(32, 42))
+    pipeline = FeaturePipeline(drawn or image_transform(), backbone or Pixels(32, 42))
     labels = np.arange(2 * clips) % 2
     inputs = [
-        recipe.backbone.prepare(recipe.drawing.picture(clip(seed, toned=bool(label))))
+        pipeline.backbone.prepare(pipeline.image_transform.picture(clip(seed, toned=bool(label))))
         for seed, label in enumerate(labels)
     ]
-    features = recipe.backbone.embed(inputs)
+    features = pipeline.backbone.embed(inputs)
     if shuffled:
         labels = np.random.default_rng(0).permutation(labels)
     examples = Examples(features, labels.astype(np.int64))
@@ -69,4 +71,4 @@ def learned(backbone: Any = None, drawn: Drawing | None = None, *, clips: int = 
     head = Logistic(1.0, 1000, standardize=True).fit(
         examples, Examples(features[:0], labels[:0].astype(np.int64)), classes=2, seed=0, trainer=trainer, logger=None
     )
-    return Learned(Model(recipe, head, ("plain", "toned"), 1), examples)
+    return Learned(Model(pipeline, head, ("plain", "toned"), 1), examples)

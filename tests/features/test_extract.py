@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import soundfile
-from toy import Toy, recipe
+from toy import Toy, pipeline
 
 from src.data.audio import Window, decode
 from src.features.preprocess import Preprocess
@@ -28,14 +28,14 @@ def decoded(monkeypatch):
 
 
 def test_a_feature_is_what_its_stages_make_of_the_file(place):
-    how = recipe(levels=[-10.0, 0.0], window=Window(0.02, 0.05, None))
+    how = pipeline(levels=[-10.0, 0.0], window=Window(0.02, 0.05, None))
     found = place(how)
     assert [clip.id for clip in found.clips] == [f"{label}/{i:02d}.wav" for label in "ab" for i in range(5)]
     for clip, row, facts in zip(found.clips, found.features, found.facts, strict=True):
         waveform, expected = decode(clip.path, how.window)
         assert facts == expected
-        processed = how.drawing.preprocess(waveform)
-        picture = how.drawing.spectrogram.picture(processed.samples.mean(axis=0), 8000)
+        processed = how.image_transform.preprocess(waveform)
+        picture = how.image_transform.spectrogram.picture(processed.samples.mean(axis=0), 8000)
         np.testing.assert_array_equal(row, np.array([picture.mean(), picture.std()], np.float32))
     assert found.computed == 10
     assert set(found.seconds) == {"decode", "picture", "backbone"}
@@ -76,7 +76,7 @@ def test_what_was_read_before_an_interrupt_is_kept(place, monkeypatch):
 
 
 def test_a_waveform_backbone_gets_the_processed_waveform(place):
-    found = place(recipe(Toy(input="waveform"), levels=[0.0]))
+    found = place(pipeline(Toy(input="waveform"), levels=[0.0]))
     waveform = Preprocess("x", [0.0])(decode(place.files[0], Window(0.0, None, None))[0])
     np.testing.assert_array_equal(found.features[0], [waveform.samples.mean(), waveform.samples.std()])
 
@@ -85,7 +85,7 @@ def test_a_hit_reads_no_audio_and_gives_the_same_bits(place, decoded):
     first = place()
     assert len(decoded) == 10
     toy = Toy()
-    again = place(recipe(toy))
+    again = place(pipeline(toy))
     assert len(decoded) == 10
     assert (again.computed, toy.embedded, again.seconds) == (0, [], {})
     assert again.features.tobytes() == first.features.tobytes()
@@ -123,32 +123,32 @@ def test_the_same_clip_gives_the_same_bits_on_any_number_of_workers(place, tmp_p
     found = []
     for workers in (1, 2, 7):
         place.cache = tmp_path / f"cache{workers}"
-        found.append(place(recipe(Toy(batch_size=batch_size)), workers=workers))
+        found.append(place(pipeline(Toy(batch_size=batch_size)), workers=workers))
     assert found[0].features.tobytes() == found[1].features.tobytes() == found[2].features.tobytes()
 
 
 def test_a_network_gives_the_same_bits_on_any_number_of_workers(place, tmp_path):
-    from src.backbone.vision import Vision
+    from src.backbone.vision import TimmBackbone
 
-    settings = Vision("test_efficientnet", "random", 0, "torch", "float32", "cpu", "timm", 32, True)
+    settings = TimmBackbone("test_efficientnet", "random", 0, "torch", "float32", "cpu", "timm", 32, True)
     found = []
     for workers in (1, 2, 5):
         place.cache = tmp_path / f"cache{workers}"
-        found.append(place(recipe(settings.load(None, workers)), workers=workers).features)
+        found.append(place(pipeline(settings.load(None, workers)), workers=workers).features)
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
     assert len(np.unique(found[0], axis=0)) > 4  # the small pictures of neighbours may be equal
 
 
 def test_batches_go_through_the_calling_thread_and_hold_what_fits(place):
     toy = Toy(batch_size=4)
-    place(recipe(toy), workers=3)
+    place(pipeline(toy), workers=3)
     assert sorted(toy.embedded) == [2, 4, 4]
     assert toy.threads == {threading.current_thread().name}
 
 
 def test_single_clips_go_through_the_workers(place):
     toy = Toy()
-    place(recipe(toy), workers=2)
+    place(pipeline(toy), workers=2)
     assert toy.embedded == [1] * 10
     assert threading.current_thread().name not in toy.threads
 
@@ -162,8 +162,8 @@ def test_equal_files_are_computed_once(place, decoded):
 
 def test_another_recipe_is_another_entry(place):
     place()
-    assert place(recipe(levels=[0.0])).computed == 10
-    assert place(recipe(window=Window(0.0, 0.05, None))).computed == 10
+    assert place(pipeline(levels=[0.0])).computed == 10
+    assert place(pipeline(window=Window(0.0, 0.05, None))).computed == 10
     assert place().computed == 0
 
 
@@ -180,7 +180,7 @@ def test_short_and_silent_clips_are_clips(place):
     soundfile.write(place.files[0], np.zeros(800, np.int16), 8000)
     soundfile.write(place.files[1], np.array([1000], np.int16), 8000)
     window = Window(0.0, 0.05, None)
-    found = place(recipe(window=window, levels=[-20.0, 0.0]))
+    found = place(pipeline(window=window, levels=[-20.0, 0.0]))
     assert [facts.warnings(window) for facts in found.facts[:3]] == [["silent"], ["short"], []]
     assert np.isfinite(found.features).all()
 
@@ -209,7 +209,7 @@ class Slow(Toy):
 
 def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
     slow = Slow(until=10, patience=10)
-    found = place(recipe(slow), workers=2)
+    found = place(pipeline(slow), workers=2)
     assert slow.when_loaded == 10  # had both workers waited for it, two clips would have been prepared
     assert slow.embedded == [1] * 10
     place.cache = tmp_path / "plain"
@@ -219,5 +219,5 @@ def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
 def test_a_bounded_number_of_clips_waits_for_the_backbone(place, monkeypatch):
     monkeypatch.setattr("src.features.embedding._AHEAD", 3)
     slow = Slow(until=10, patience=0.3)
-    assert len(place(recipe(slow), workers=2).clips) == 10
+    assert len(place(pipeline(slow), workers=2).clips) == 10
     assert slow.when_loaded == 5  # one that loads it, three, and one that the second worker holds

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from toy import Toy, recipe
+from toy import Toy, pipeline
 
 from src.features import extract as extraction
 
@@ -44,7 +44,7 @@ def test_an_error_in_the_backbone_keeps_what_was_finished(place):
             return super().embed(inputs)
 
     with pytest.raises(RuntimeError, match="the engine broke"):
-        place(recipe(Failing()))
+        place(pipeline(Failing()))
     # Six were finished; of those, what no one had taken yet (four in flight) may be lost.
     assert 4 <= place().computed <= 8
 
@@ -119,12 +119,12 @@ class Slow(t.Toy):
 
 values = dict(name=None, base=None, root={root!r}, classes=None, keep=None, label="class", relabel={{}},
     loudness_classes=5, source="recordings", start=0.0, duration=None, sample_rate=None, mono="mean",
-    on_error="fail", group_pattern=None, clips_per_class=60, render_seed=0)
+    on_unreadable="fail", group_pattern=None, clips_per_class=60, render_seed=0)
 contents = read_contents(recordings(DatasetSettings(**values)), cache=Path({cache!r}), workers=1)
 print("begun", flush=True)
 while not Path({go!r}).exists():
     time.sleep(0.01)
-found = extract(contents, t.recipe(Slow()), cache=Path({cache!r}), workers=1)
+found = extract(contents, t.pipeline(Slow()), cache=Path({cache!r}), workers=1)
 print("computed", found.computed, found.features.tobytes().hex(), flush=True)
 """
 

@@ -58,7 +58,7 @@ def test_opening_creates_nothing(tmp_path):
 
 def test_the_folder_says_what_made_it(store):
     store.write(["a"], rows_of(1), dataset="toy")
-    assert json.loads((store.folder / "recipe.json").read_bytes()) == RECIPE
+    assert json.loads((store.folder / "pipeline.json").read_bytes()) == RECIPE
 
 
 def test_a_recipe_is_named_by_its_values_alone(tmp_path):
@@ -71,7 +71,7 @@ def test_a_recipe_is_named_by_its_values_alone(tmp_path):
         {**RECIPE, "backbone": {"model": "Toy"}},
         {**RECIPE, "more": None},
     ]
-    assert len({digest_of(recipe) for recipe in [RECIPE, *others]}) == 6
+    assert len({digest_of(pipeline) for pipeline in [RECIPE, *others]}) == 6
     FeatureCache(tmp_path, RECIPE).write(["a"], rows_of(1), dataset="toy")
     assert FeatureCache(tmp_path, others[0]).read(["a"]) == {}
 
@@ -190,7 +190,7 @@ def test_listing(tmp_path):
     one.write(["c"], rows_of(1), dataset="x")
     one.write(["d"], rows_of(1), dataset="y")
     two.write(["a"], rows_of(1), dataset="x")
-    found = {(entry["recipe"], entry["dataset"]): entry for entry in listing(tmp_path)}
+    found = {(entry["pipeline"], entry["dataset"]): entry for entry in listing(tmp_path)}
     assert set(found) == {(one.folder.name, "x"), (one.folder.name, "y"), (two.folder.name, "x")}
     entry = found[one.folder.name, "x"]
     assert (entry["clips"], len(entry["paths"]), entry["settings"]) == (3, 2, RECIPE)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toy import recipe
+from toy import pipeline
 
 from src.data.split import Split, hash_part
 from src.errors import UserError
 from src.features.extract import extract
-from src.features.labelled import Place, list_clips, prepare
+from src.features.labelled import Runtime, list_clips, prepare
 
 STRATIFIED = Split("stratified", 0, 5, 0)
 HASH = Split("hash", 0, 5, 0)
@@ -25,8 +25,8 @@ def make(tmp_path, dataset_settings):
 
     def made(root, *, levels=None, split=STRATIFIED, **changes):
         settings = dataset_settings(root, **changes)
-        place = Place(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
-        how = recipe(levels=levels, window=settings.window)
+        place = Runtime(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
+        how = pipeline(levels=levels, window=settings.window)
         return prepare(settings, list_clips(settings, place), how, split, place)
 
     return made
@@ -81,14 +81,14 @@ def test_all_unusable_files_are_in_one_error(make, birds):
     message = str(told.value)
     for name in [*bad, "wren/05.wav"]:
         assert message.count(str(birds / name)) == 1
-    assert "Mend or remove them, or leave them out with dataset.on_error=skip" in message
+    assert "Mend or remove them, or leave them out with dataset.on_unreadable=skip" in message
 
 
 def test_an_unusable_file_is_named_before_any_feature_is_computed(make, birds):
     (birds / "owl/00.wav").write_bytes((birds / "owl/00.wav").read_bytes()[:-99])
     with pytest.raises(UserError, match=r"birds: 1 of 40 files cannot be used:\n.*owl/00\.wav: truncated"):
         make(birds)
-    found = make(birds, on_error="skip")
+    found = make(birds, on_unreadable="skip")
     assert found.extraction.computed == len(found.dataset.clips) == 39  # nothing was there yet
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_regular_file_is_named_and_not_waited_for(make, birds):
         make(birds)
     assert f"{birds}/owl/pipe.wav: cannot be read (a FIFO" in str(told.value)
     assert f"{birds}/wren/zero.wav: cannot be read (a character device" in str(told.value)
-    assert len(make(birds, on_error="skip").dataset.clips) == 40
+    assert len(make(birds, on_unreadable="skip").dataset.clips) == 40
 
 
 def test_a_name_that_is_no_text_is_named_whether_the_file_can_be_used_or_not(make, birds):
@@ -112,13 +112,13 @@ def test_a_name_that_is_no_text_is_named_whether_the_file_can_be_used_or_not(mak
     strange.write_bytes(b"")
     with pytest.raises(UserError, match=r"M\\xfasica\.wav: an empty file"):
         make(birds)
-    assert make(birds, on_error="skip").notes["unusable"] == [f"{birds}/owl/M\\xfasica.wav: an empty file"]
+    assert make(birds, on_unreadable="skip").notes["unusable"] == [f"{birds}/owl/M\\xfasica.wav: an empty file"]
 
 
 @pytest.mark.parametrize("change", ["vanishes", "changes", "is touched"])
 def test_a_file_that_is_another_once_it_is_read(tmp_path, birds, dataset_settings, change):
-    settings = dataset_settings(birds, on_error="skip")
-    place = Place(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
+    settings = dataset_settings(birds, on_unreadable="skip")
+    place = Runtime(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
     contents, victim = list_clips(settings, place), birds / "owl" / "03.wav"
     old = victim.read_bytes()
     if change == "vanishes":
@@ -127,7 +127,7 @@ def test_a_file_that_is_another_once_it_is_read(tmp_path, birds, dataset_setting
         soundfile.write(victim, np.full(800, 0.5), 8000)
     else:
         os.utime(victim)
-    found = prepare(settings, contents, recipe(), STRATIFIED, place)
+    found = prepare(settings, contents, pipeline(), STRATIFIED, place)
     if change == "is touched":
         assert found.notes["unusable"] == []
         return
@@ -137,7 +137,7 @@ def test_a_file_that_is_another_once_it_is_read(tmp_path, birds, dataset_setting
     # nothing of the other content is kept under the digest of the old one
     victim.write_bytes(old)
     features = [
-        extract(list_clips(settings, place), recipe(), cache=cache, workers=1).features.tobytes()
+        extract(list_clips(settings, place), pipeline(), cache=cache, workers=1).features.tobytes()
         for cache in (place.cache, tmp_path / "fresh")
     ]
     assert features[0] == features[1]
@@ -147,7 +147,7 @@ def test_skipping_leaves_them_out_and_records_them(make, birds, caplog):
     (birds / "owl/00.wav").write_bytes(b"")
     (birds / "wren/03.wav").write_bytes(b"text" * 99)
     with caplog.at_level(logging.WARNING):
-        found = make(birds, on_error="skip")
+        found = make(birds, on_unreadable="skip")
     assert len(found.dataset.clips) == len(found.labels) == len(found.extraction.features) == 38
     empty, text = found.notes["unusable"]
     assert empty == f"{birds}/owl/00.wav: an empty file"
@@ -160,7 +160,7 @@ def test_skipping_everything_is_still_an_error(make, birds):
     for path in birds.glob("*/*.wav"):
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"birds: none of the 40 files in .*birds can be used"):
-        make(birds, on_error="skip")
+        make(birds, on_unreadable="skip")
 
 
 def test_silent_and_short_clips_are_used_and_noted(make, birds, caplog):

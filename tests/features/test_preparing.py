@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy import Toy, recipe
+from toy import Toy, pipeline
 
 from src.errors import UserError
-from src.features.workers import Hands
+from src.features.workers import WorkerPool
 
-pytestmark = pytest.mark.skipif(not Hands.can_be_had(), reason="processes are forked on Linux only")
+pytestmark = pytest.mark.skipif(not WorkerPool.can_be_had(), reason="processes are forked on Linux only")
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def _none_is_left():
 
 @pytest.mark.parametrize("batch_size", [1, 4])
 def test_processes_prepare_and_this_one_embeds(place, batch_size):
-    found = place(recipe(Telling(batch_size=batch_size)), workers=2).features
+    found = place(pipeline(Telling(batch_size=batch_size)), workers=2).features
     assert os.getpid() not in found[:, 0]
     assert set(found[:, 1]) == {os.getpid()}
 
@@ -65,16 +65,16 @@ def test_processes_prepare_and_this_one_embeds(place, batch_size):
 def test_few_clips_and_one_worker_need_no_processes(place, monkeypatch, few):
     if few == "clips":
         monkeypatch.setattr("src.features.embedding._MANY", 11)
-    found = place(recipe(Telling()), workers=2 if few == "clips" else 1).features
+    found = place(pipeline(Telling()), workers=2 if few == "clips" else 1).features
     assert set(found[:, 0]) == {os.getpid()}
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
 def test_the_bits_and_facts_are_those_of_threads(place, tmp_path, monkeypatch, batch_size):
-    by_processes = place(recipe(Toy(batch_size=batch_size)), workers=3)
+    by_processes = place(pipeline(Toy(batch_size=batch_size)), workers=3)
     monkeypatch.setattr("src.features.embedding._MANY", 11)
     place.cache = tmp_path / "plain"
-    by_threads = place(recipe(), workers=3)
+    by_threads = place(pipeline(), workers=3)
     assert by_processes.features.tobytes() == by_threads.features.tobytes()
     assert by_processes.facts == by_threads.facts
     assert (by_processes.computed, set(by_processes.seconds)) == (10, set(by_threads.seconds))
@@ -95,7 +95,7 @@ def test_what_a_spectrogram_refuses_is_told_as_it_says_it(place):
             raise UserError("spectrogram.height: too high")
 
     with pytest.raises(UserError, match=r"^spectrogram\.height: too high$"):
-        place(recipe(Refusing()), workers=2)
+        place(pipeline(Refusing()), workers=2)
 
 
 def test_a_mistake_in_the_code_is_not_taken_for_the_users(place):
@@ -104,7 +104,7 @@ def test_a_mistake_in_the_code_is_not_taken_for_the_users(place):
             raise ZeroDivisionError("a bug")
 
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        place(recipe(Broken()), workers=2)
+        place(pipeline(Broken()), workers=2)
 
 
 def test_nobodys_random_numbers_change(place):
@@ -146,12 +146,12 @@ class Dying(Toy):
 @pytest.mark.parametrize("after", [0, 3])
 def test_a_killed_worker_is_told(place, batch_size, after):
     with pytest.raises(UserError, match=r"worker process .* was killed.*workers=1"):
-        place(recipe(Dying(after, batch_size)), workers=2)
+        place(pipeline(Dying(after, batch_size)), workers=2)
     assert place(workers=2).features.shape == (10, 2)
 
 
 def test_a_processor_that_a_dead_worker_holds_is_not_waited_for_forever():
-    hands = Hands(1)
+    hands = WorkerPool(1)
     gone = multiprocessing.get_context("fork").Process(
         target=lambda: (hands._processors.acquire(), hands._processors.acquire(), os._exit(0))
     )
@@ -163,7 +163,7 @@ def test_a_processor_that_a_dead_worker_holds_is_not_waited_for_forever():
 
 
 def test_hardly_more_work_at_once_than_processors():
-    hands, at_work, most = Hands(2), [], []
+    hands, at_work, most = WorkerPool(2), [], []
 
     def work():
         with hands.processor():
@@ -183,7 +183,7 @@ def test_hardly_more_work_at_once_than_processors():
 def test_a_process_that_may_have_no_children_does_without():
     context = multiprocessing.get_context("fork")
     answers = context.Queue()
-    daemon = context.Process(target=lambda: answers.put(Hands.can_be_had()), daemon=True)
+    daemon = context.Process(target=lambda: answers.put(WorkerPool.can_be_had()), daemon=True)
     daemon.start()
     assert answers.get(timeout=60) is False
     daemon.join()
@@ -193,9 +193,9 @@ def test_a_system_without_semaphores_does_with_threads(place, monkeypatch, caplo
     def none(*_):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("src.features.embedding.Hands.__init__", none)
+    monkeypatch.setattr("src.features.embedding.WorkerPool.__init__", none)
     with caplog.at_level("INFO"):
-        found = place(recipe(Telling()), workers=2).features
+        found = place(pipeline(Telling()), workers=2).features
     assert set(found[:, 0]) == {os.getpid()}
     assert "by threads" in caplog.text
 
@@ -206,14 +206,14 @@ def test_a_worker_that_is_told_to_end_leaves_that_to_its_parent(place):
             os.kill(os.getpid(), signal.SIGTERM)
             return super().prepare(source)
 
-    assert place(recipe(Told()), workers=2).features.shape == (10, 2)
+    assert place(pipeline(Told()), workers=2).features.shape == (10, 2)
 
 
 PROGRAM = """
     import sys, time
     sys.path.insert(0, {tests!r})
     import toy
-    from src.features.workers import Hands
+    from src.features.workers import WorkerPool
 
     class Endless(toy.Toy):
         def prepare(self, source, /):
@@ -223,7 +223,7 @@ PROGRAM = """
     from src.data.clip import Clip
     from pathlib import Path
     clips = [(str(i), Clip(Path({clip!r}), "a", "a/" + str(i))) for i in range(10)]
-    list(Hands(2).prepared(toy.recipe(Endless()), clips))
+    list(WorkerPool(2).prepared(toy.pipeline(Endless()), clips))
 """
 
 

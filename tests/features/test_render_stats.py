@@ -8,7 +8,7 @@ from toy import Toy
 
 from src.data.audio import Window
 from src.data.waveform import Waveform
-from src.features.pipeline import Drawing, Recipe, Timer
+from src.features.pipeline import FeaturePipeline, ImageTransform, Timer
 from src.features.preprocess import Preprocess
 from src.features.render_stats import RenderStats, share_above
 from src.spectrogram.asperes import Asperes
@@ -48,8 +48,8 @@ def stats(tmp_path, sound, rate, *, picture="asperes", preprocess=NORMALIZED, mo
     spectrogram = (
         PICTURES[picture] if not changes else type(PICTURES[picture])(**{**vars(PICTURES[picture]), **changes})
     )
-    drawing = Drawing(Window(0.0, None, sample_rate), mono, preprocess, spectrogram)
-    _, found = Recipe(drawing, Toy()).prepare(tmp_path / "a.wav", Timer())
+    image_transform = ImageTransform(Window(0.0, None, sample_rate), mono, preprocess, spectrogram)
+    _, found = FeaturePipeline(image_transform, Toy()).prepare(tmp_path / "a.wav", Timer())
     return found.rendered
 
 
@@ -184,8 +184,8 @@ def test_a_network_that_takes_the_waveform_has_no_image_to_be_black(tmp_path):
     left = tone(440, 8000)
     for sound, expected in ((left * 1e-6, []), (np.stack([left, -left], axis=1), ["silent", "lost in mono"])):
         soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")
-        drawing = Drawing(Window(0.0, None, None), "left", UNPROCESSED, PICTURES["asperes"])
-        _, found = Recipe(drawing, Toy(input="waveform")).prepare(tmp_path / "a.wav", Timer())
+        image_transform = ImageTransform(Window(0.0, None, None), "left", UNPROCESSED, PICTURES["asperes"])
+        _, found = FeaturePipeline(image_transform, Toy(input="waveform")).prepare(tmp_path / "a.wav", Timer())
         assert found.rendered.warnings() == expected
 
 
@@ -203,8 +203,8 @@ def test_a_row_holds_all_of_it():
 def test_loud_and_tiny_samples_overflow_nothing(tmp_path):
     for amplitude in (1e-40, 1e30):
         waveform = Waveform(np.full((2, 100), amplitude, np.float32), 8000)
-        drawing = Drawing(Window(0.0, None, None), "mean", NORMALIZED, PICTURES["asperes"])
-        assert "silent" not in drawing.stats(waveform, drawing.picture(waveform), None).warnings()
+        image_transform = ImageTransform(Window(0.0, None, None), "mean", NORMALIZED, PICTURES["asperes"])
+        assert "silent" not in image_transform.stats(waveform, image_transform.picture(waveform), None).warnings()
 
 
 def test_a_tiny_clip_that_is_levelled_loses_nothing(tmp_path):

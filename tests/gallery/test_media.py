@@ -10,13 +10,13 @@ from PIL import Image
 from src.data.audio import Window
 from src.data.clip import Clip
 from src.errors import UserError
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 from src.features.preprocess import Preprocess
 from src.gallery.media import Media, collect, webp
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.waveform import WaveformPicture
 
-DRAWING = Drawing(
+DRAWING = ImageTransform(
     Window(0.0, None, None), "mean", Preprocess("x", []), Asperes(20.0, 20000.0, 12, 100, "full_scale", 0.1)
 )
 
@@ -89,7 +89,7 @@ def test_marks_stand_at_their_frequencies(clips, tmp_path):
     (shown,) = collect(["a/00.wav"], clips, DRAWING, media(), tmp_path / "p.html", 1).values()
     row = 120 - 12 * np.log2(1000 / 20)
     assert dict(shown.ticks)["1k"] == pytest.approx((row + 0.5) / 121, abs=0.001)
-    plain = Drawing(DRAWING.window, "mean", DRAWING.preprocess, WaveformPicture(21, 100, "full_scale"))
+    plain = ImageTransform(DRAWING.window, "mean", DRAWING.preprocess, WaveformPicture(21, 100, "full_scale"))
     (other,) = collect(["a/00.wav"], clips, plain, media(), tmp_path / "p.html", 1).values()
     assert other.ticks == ()
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.head.draws import BalancedDraws, Randomness, truncated_normal
+from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 
 UNBALANCED = np.repeat([0, 2, 3], [500, 3, 40])
 
 
 def draws(seed=0, labels=UNBALANCED):
-    return BalancedDraws(labels, batch_size=100, rng=np.random.default_rng(seed))
+    return ClassBalancedSampler(labels, batch_size=100, rng=np.random.default_rng(seed))
 
 
 def test_classes_are_drawn_alike_however_unbalanced_the_clips_are():

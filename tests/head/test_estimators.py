@@ -32,7 +32,7 @@ def test_logistic_is_scikit_learns(counts):
     train = clouds(counts, distance=1.0)
     scaler = StandardScaler().fit(train.features)
     model = LogisticRegression(C=0.5, max_iter=200).fit(scaler.transform(train.features), train.labels)
-    ours = fit(replace(LOGISTIC, C=0.5), train, classes=len(counts)).probabilities(HELD_OUT.features)
+    ours = fit(replace(LOGISTIC, C=0.5), train, classes=len(counts)).predict_proba(HELD_OUT.features)
     # L-BFGS stops at gradients of 1e-4, and the scalings differ by float32 rounding
     np.testing.assert_allclose(ours, model.predict_proba(scaler.transform(HELD_OUT.features)), atol=2e-3)
 
@@ -40,7 +40,7 @@ def test_logistic_is_scikit_learns(counts):
 def test_logistic_optimum_has_the_gradient_of_its_loss_at_zero():
     fitted = fit(LOGISTIC)
     scaled = fitted.scaling.apply(TRAIN.features).astype(np.float64)
-    error = fitted.probabilities(TRAIN.features) - np.eye(3)[TRAIN.labels]
+    error = fitted.predict_proba(TRAIN.features) - np.eye(3)[TRAIN.labels]
     # sum of losses + |W|^2 / (2 C), divided by the 95 clips: the solver's tolerance is 1e-4
     assert np.abs(error.T @ scaled + fitted.weights[0]).max() / 95 < 1e-3
 
@@ -55,8 +55,8 @@ def test_logistic_without_convergence_says_so_and_goes_on(caplog):
 
 def test_logistic_without_a_class():
     fitted = fit(LOGISTIC, with_gap(TRAIN, 1), classes=5)
-    full = fit(LOGISTIC).probabilities(HELD_OUT.features)
-    probabilities = fitted.probabilities(HELD_OUT.features)
+    full = fit(LOGISTIC).predict_proba(HELD_OUT.features)
+    probabilities = fitted.predict_proba(HELD_OUT.features)
     assert np.all(probabilities[:, [1, 4]] == 0)
     assert np.array_equal(probabilities[:, [0, 2, 3]], full)
     with pytest.raises(UserError, match="at least two classes"):
@@ -66,20 +66,20 @@ def test_logistic_without_a_class():
 def test_forest_probabilities_are_scikit_learns_exactly():
     model = FOREST.estimator(7).fit(TRAIN.features, TRAIN.labels)
     theirs = model.predict_proba(HELD_OUT.features)
-    assert np.array_equal(fit(FOREST, seed=7).probabilities(HELD_OUT.features), theirs.astype(np.float32))
+    assert np.array_equal(fit(FOREST, seed=7).predict_proba(HELD_OUT.features), theirs.astype(np.float32))
 
 
 def test_forest_at_its_thresholds_goes_left_as_scikit_learn_does():
     steps = Examples(np.arange(12, dtype=np.float32).reshape(-1, 1), np.arange(12) % 3)
     between = np.arange(0, 11.5, 0.5, dtype=np.float32).reshape(-1, 1)
     model = FOREST.estimator(0).fit(steps.features, steps.labels)
-    assert np.array_equal(fit(FOREST, steps).probabilities(between), model.predict_proba(between).astype(np.float32))
+    assert np.array_equal(fit(FOREST, steps).predict_proba(between), model.predict_proba(between).astype(np.float32))
 
 
 def test_forest_without_a_class():
-    probabilities = fit(FOREST, with_gap(TRAIN, 1), classes=4).probabilities(HELD_OUT.features)
+    probabilities = fit(FOREST, with_gap(TRAIN, 1), classes=4).predict_proba(HELD_OUT.features)
     assert np.all(probabilities[:, 1] == 0)
-    assert np.array_equal(probabilities[:, [0, 2, 3]], fit(FOREST).probabilities(HELD_OUT.features))
+    assert np.array_equal(probabilities[:, [0, 2, 3]], fit(FOREST).predict_proba(HELD_OUT.features))
 
 
 def test_forest_seeds():
@@ -91,16 +91,16 @@ def test_forest_seeds():
 
 
 def test_a_forest_of_one_class_is_sure():
-    assert np.all(fit(FOREST, clouds([4])).probabilities(HELD_OUT.features)[:, 0] == 1)
+    assert np.all(fit(FOREST, clouds([4])).predict_proba(HELD_OUT.features)[:, 0] == 1)
 
 
 @pytest.mark.parametrize("head", [LOGISTIC, FOREST], ids=lambda head: head.name)
 def test_stored_and_loaded_they_give_the_same_bits(head):
     fitted = fit(head, with_gap(TRAIN, 1), classes=4)
     loaded = load_head(head.name, load(save(fitted.tensors())))
-    assert np.array_equal(loaded.probabilities(HELD_OUT.features), fitted.probabilities(HELD_OUT.features))
+    assert np.array_equal(loaded.predict_proba(HELD_OUT.features), fitted.predict_proba(HELD_OUT.features))
     assert loaded.kind == head.name
-    assert loaded.probabilities(HELD_OUT.features[:0]).shape == (0, 4)
+    assert loaded.predict_proba(HELD_OUT.features[:0]).shape == (0, 4)
 
 
 @pytest.mark.parametrize("head", [LOGISTIC, FOREST], ids=lambda head: head.name)
@@ -108,7 +108,7 @@ def test_one_validation_point_is_logged(head):
     recorder = Recorder()
     fitted = fit(head, validation=HELD_OUT, logger=recorder)
     ((step, metrics),) = recorder.points
-    probabilities = fitted.probabilities(HELD_OUT.features)
+    probabilities = fitted.predict_proba(HELD_OUT.features)
     assert metrics["validation/accuracy"] == np.mean(probabilities.argmax(1) == HELD_OUT.labels)
     right = probabilities[np.arange(60), HELD_OUT.labels].astype(np.float64)
     # a leaf without the right class would cost infinity: float32's resolution stands in for 0

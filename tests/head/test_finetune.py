@@ -56,7 +56,7 @@ def network_of(store, outcome):
 
 
 def started(bench, words):
-    return bench.configured(*words).recipe.backbone.copy().module
+    return bench.configured(*words).pipeline.backbone.copy().module
 
 
 @pytest.mark.slow
@@ -88,12 +88,12 @@ def test_a_tuned_run_is_opened_again_to_the_bit_without_the_weights_it_began_wit
     outcome = bench.run(*words, f"backbone.weights={file}", *TUNED, "transfer.steps=3")
     file.unlink()
     store = bench.store()
-    model = load(store.get(outcome.run_id), store, lambda settings: build.recipe(settings, tmp_path))
-    assert model.recipe.backbone.weights.startswith("file begin ")
-    assert ", fine-tuned " in model.recipe.backbone.weights
+    model = load(store.get(outcome.run_id), store, lambda settings: build.pipeline(settings, tmp_path))
+    assert model.pipeline.backbone.weights.startswith("file begin ")
+    assert ", fine-tuned " in model.pipeline.backbone.weights
     rows = list(csv.DictReader(io.StringIO(store.artifact(outcome.run_id, "predictions.csv").decode())))
     for row in rows[::5]:
-        value, _ = model.recipe.prepare(bench.folder / "tones" / row["clip"], Timer())
+        value, _ = model.pipeline.prepare(bench.folder / "tones" / row["clip"], Timer())
         assert [str(p) for p in model.classify([value])[0]] == [row[f"p_{label}"] for label in model.classes]
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_network_is_an_error(bench, tones):
     parts = Parts.read(lambda name: store.artifact(run.run_id, name))
 
     def opened(network):
-        return assemble(run, replace(parts, network=network), lambda settings: build.recipe(settings, Path()))
+        return assemble(run, replace(parts, network=network), lambda settings: build.pipeline(settings, Path()))
 
     with pytest.raises(UserError, match=r"network\.safetensors: damaged"):
         opened(parts.network[:-1])
@@ -210,8 +210,8 @@ def test_wrong_settings_are_named(key, value):
 
 
 def test_pictures_are_made_once_and_a_damaged_one_again(bench, tones, monkeypatch):
-    recipe = bench.configured(*tones).recipe
-    pictures = Pictures.of(bench.folder / "cache", recipe, recipe.backbone)
+    pipeline = bench.configured(*tones).pipeline
+    pictures = Pictures.of(bench.folder / "cache", pipeline, pipeline.backbone)
     bench.run(*tones, *TUNED, "transfer.steps=1")
     files = sorted(pictures.folder.glob("*.pixels"))
     assert len(files) == 18  # of 20 clips, 2 test
@@ -229,8 +229,8 @@ def test_pictures_are_made_once_and_a_damaged_one_again(bench, tones, monkeypatc
 
 
 def test_a_picture_is_what_the_network_is_shown_within_half_a_level(bench, tones):
-    recipe = bench.configured(*tones).recipe
-    network = recipe.backbone
+    pipeline = bench.configured(*tones).pipeline
+    network = pipeline.backbone
     picture = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     mean, deviation = (np.array(values, np.float32)[:, None, None] for values in network.scaling)
     shown = network.prepare(picture) * deviation + mean
@@ -250,8 +250,8 @@ def test_other_heads_with_layers_are_tuned_too(bench, tones, head):
 
 def test_pictures_are_kept_apart_by_condition_and_by_everything_else_that_changes_them(bench, tones):
     def folder(*words):
-        recipe = bench.configured(*tones, *words).recipe
-        return Pictures.of(bench.folder / "cache", recipe, recipe.backbone).folder
+        pipeline = bench.configured(*tones, *words).pipeline
+        return Pictures.of(bench.folder / "cache", pipeline, pipeline.backbone).folder
 
     changes = [
         ["preprocess=normalized"], ["preprocess=augmented"], ["spectrogram.reference=full_scale"],

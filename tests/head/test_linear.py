@@ -17,7 +17,7 @@ from torch.nn import functional
 from src.errors import UserError
 from src.features.examples import Examples
 from src.head import load_head, resolve_standardize
-from src.head.draws import BalancedDraws, Randomness, truncated_normal
+from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 from src.head.linear import Linear
 from src.head.network import Scaling
 from src.head.steps import AutogradStep, LinearStep
@@ -38,7 +38,7 @@ def plain_loop(train, *, steps, batch_size, seed):
     start = truncated_normal((3, train.features.shape[1]), std=0.001, rng=random.weights)
     weight = torch.from_numpy(start).requires_grad_()
     bias = torch.zeros(3, requires_grad=True)
-    batches = BalancedDraws(train.labels, batch_size=batch_size, rng=random.draws).take(steps)
+    batches = ClassBalancedSampler(train.labels, batch_size=batch_size, rng=random.draws).take(steps)
     features, labels = torch.from_numpy(train.features), torch.from_numpy(train.labels)
     for batch in torch.from_numpy(batches):
         loss = functional.cross_entropy(features[batch] @ weight.T + bias, labels[batch])
@@ -65,7 +65,7 @@ def test_lightning_changes_no_bit_of_the_same_operations():
         layer.bias.zero_()
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.01)
     features, labels = torch.from_numpy(TRAIN.features), torch.from_numpy(TRAIN.labels)
-    for batch in torch.from_numpy(BalancedDraws(TRAIN.labels, batch_size=10, rng=random.draws).take(40)):
+    for batch in torch.from_numpy(ClassBalancedSampler(TRAIN.labels, batch_size=10, rng=random.draws).take(40)):
         loss = functional.cross_entropy(layer(features[batch]), labels[batch])
         optimizer.zero_grad()
         loss.backward()
@@ -93,7 +93,7 @@ def test_the_step_written_out_changes_no_bit_of_autograd(features, classes, batc
 def test_it_learns():
     far = clouds([40, 4, 40], distance=6)
     held_out = clouds([50, 50, 50], distance=6, seed=1)
-    probabilities = fit(train=far, trainer=short(300)).probabilities(held_out.features)
+    probabilities = fit(train=far, trainer=short(300)).predict_proba(held_out.features)
     assert np.mean(probabilities.argmax(1) == held_out.labels) > 0.97
     # float32 sums of three values
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-6)
@@ -148,10 +148,10 @@ def test_standardising_makes_the_scale_of_a_feature_irrelevant():
     # a power of two and an offset that float32 holds exactly enough
     stretched = Examples(TRAIN.features * np.float32(1024), TRAIN.labels)
     plain, scaled = fit(head), fit(head, stretched)
-    assert np.array_equal(plain.probabilities(TRAIN.features), scaled.probabilities(stretched.features))
+    assert np.array_equal(plain.predict_proba(TRAIN.features), scaled.predict_proba(stretched.features))
     np.testing.assert_allclose(plain.scaling.mean, TRAIN.features.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(plain.scaling.deviation, TRAIN.features.std(0), rtol=1e-5)
-    assert not np.array_equal(fit().probabilities(TRAIN.features), plain.probabilities(TRAIN.features))
+    assert not np.array_equal(fit().predict_proba(TRAIN.features), plain.predict_proba(TRAIN.features))
 
 
 def test_a_constant_feature_is_centred_and_no_more():
@@ -161,7 +161,7 @@ def test_a_constant_feature_is_centred_and_no_more():
     fitted = fit(replace(HEAD, standardize=True), Examples(features, TRAIN.labels))
     assert fitted.scaling.deviation[3] == 1
     assert np.all(fitted.scaling.apply(features)[:, 3] == 0)
-    assert np.isfinite(fitted.probabilities(features)).all()
+    assert np.isfinite(fitted.predict_proba(features)).all()
 
 
 def test_many_clips_leave_no_rounding_in_the_deviation():
@@ -178,7 +178,7 @@ def test_standardize_left_to_the_backbone_is_resolved_before_the_fit():
 
 
 def test_classes_without_training_clips_keep_an_output_that_fades():
-    probabilities = fit(classes=5, trainer=short(400)).probabilities(TRAIN.features)
+    probabilities = fit(classes=5, trainer=short(400)).predict_proba(TRAIN.features)
     assert probabilities.shape == (95, 5)
     assert probabilities[:, 3:].max() < probabilities[:, :3].max(axis=1).min()
 
@@ -186,7 +186,7 @@ def test_classes_without_training_clips_keep_an_output_that_fades():
 def test_stored_and_loaded_it_gives_the_same_bits():
     fitted = fit(replace(HEAD, standardize=True))
     loaded = load_head("linear", load(save(fitted.tensors())))
-    assert np.array_equal(loaded.probabilities(TRAIN.features), fitted.probabilities(TRAIN.features))
+    assert np.array_equal(loaded.predict_proba(TRAIN.features), fitted.predict_proba(TRAIN.features))
     assert loaded.kind == "linear"
     assert same_tensors(loaded, fitted)
 
@@ -208,7 +208,7 @@ def test_the_curve_is_logged_at_optimiser_steps_and_after_the_last():
     fitted = fit(validation=validation, trainer=short(25, validate_every=10), logger=recorder)
     assert [step for step, _ in recorder.points] == [10, 20, 25]
     last = recorder.points[-1][1]
-    probabilities = fitted.probabilities(validation.features)
+    probabilities = fitted.predict_proba(validation.features)
     right = probabilities[np.arange(60), validation.labels]
     assert last["validation/accuracy"] == pytest.approx(np.mean(probabilities.argmax(1) == validation.labels))
     # float32 logits

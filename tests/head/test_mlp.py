@@ -11,7 +11,7 @@ from src.features.examples import Examples
 from src.head import load_head
 from src.head.linear import Linear
 from src.head.mlp import Mlp
-from src.head.sgd import Recipe
+from src.head.sgd import SgdSchedule
 from src.head.training import Layers
 
 HEAD = Mlp(hidden=[16, 8], activation="relu", dropout=0.0, learning_rate=0.05, weight_std=0.1, standardize=True)
@@ -35,9 +35,9 @@ def test_hidden_layers_learn_what_a_linear_head_cannot(activation):
     train, held_out = exclusive_or(), exclusive_or(seed=1)
     trainer = short(1500, batch_size=50, validate_every=1500)
     head = replace(HEAD, learning_rate=0.1, activation=activation)
-    curved = fit(head, train, classes=2, trainer=trainer).probabilities(held_out.features)
+    curved = fit(head, train, classes=2, trainer=trainer).predict_proba(held_out.features)
     assert np.mean(curved.argmax(1) == held_out.labels) > 0.97
-    straight = fit(Linear(0.1, 0.001, True), train, classes=2, trainer=trainer).probabilities(held_out.features)
+    straight = fit(Linear(0.1, 0.001, True), train, classes=2, trainer=trainer).predict_proba(held_out.features)
     # a line that cuts off one corner is right on three of four
     assert np.mean(straight.argmax(1) == held_out.labels) < 0.8
 
@@ -50,17 +50,17 @@ def test_numpy_predicts_what_torch_trained():
     features = clouds([4, 4, 4], seed=2).features
     logits = layers(torch.from_numpy(fitted.scaling.apply(features)))
     # float32 sums of 16 terms
-    np.testing.assert_allclose(fitted.probabilities(features), logits.softmax(1).detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(fitted.predict_proba(features), logits.softmax(1).detach().numpy(), atol=1e-6)
 
 
 def test_without_hidden_layers_it_is_the_linear_head():
-    recipe = Recipe("linear", (), "none", 0.0, 0.01, 0.001, False)
-    assert same_tensors(fit(recipe), fit(Linear(0.01, 0.001, False)))
+    pipeline = SgdSchedule("linear", (), "none", 0.0, 0.01, 0.001, False)
+    assert same_tensors(fit(pipeline), fit(Linear(0.01, 0.001, False)))
 
 
 def test_hidden_layers_start_at_a_scale_that_passes_the_signal_on():
-    recipe = Recipe("mlp", (400, 300), "relu", 0.0, 0.01, 0.001, True)
-    start = recipe._initial((500, 400, 300, 10), np.random.default_rng(0))
+    pipeline = SgdSchedule("mlp", (400, 300), "relu", 0.0, 0.01, 0.001, True)
+    start = pipeline._initial((500, 400, 300, 10), np.random.default_rng(0))
     signal = np.random.default_rng(1).standard_normal((200, 500))
     for weight, bias in start[:-1]:
         signal = np.maximum(signal @ weight.T + bias, 0)
@@ -76,7 +76,7 @@ def test_dropout_is_the_fits_own_and_only_in_training():
     assert same_tensors(first, fit(head))
     assert not same_tensors(first, fit(HEAD))
     features = clouds([2, 2, 2]).features
-    assert np.array_equal(first.probabilities(features), first.probabilities(features))
+    assert np.array_equal(first.predict_proba(features), first.predict_proba(features))
 
 
 def test_dropout_keeps_the_expected_value():
@@ -94,7 +94,7 @@ def test_stored_and_loaded_it_gives_the_same_bits():
     fitted = fit(replace(HEAD, activation="tanh"))
     loaded = load_head("mlp", load(save(fitted.tensors())))
     features = clouds([9, 9, 9], seed=4).features
-    assert np.array_equal(loaded.probabilities(features), fitted.probabilities(features))
+    assert np.array_equal(loaded.predict_proba(features), fitted.predict_proba(features))
     assert (loaded.kind, loaded.activation, len(loaded.weights)) == ("mlp", "tanh", 3)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from toy import Toy, recipe
+from toy import Toy, pipeline
 
 from src.data.audio import Window, decode
 from src.features.pipeline import Timer
@@ -15,7 +15,7 @@ from src.head.network import FittedNetwork, Scaling
 from src.predict.files import in_order, predictions
 from src.predict.scores import Failure
 from src.predict.windows import Cutting
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
 from src.tracking.trained_model import TrainedModel
 
@@ -26,8 +26,8 @@ def model_of(backbone) -> TrainedModel:
     weight, none = np.array([[1, 0], [0, 1], [1, 1]], np.float32), np.zeros(3, np.float32)
     head = FittedNetwork("linear", Scaling(np.zeros(2, np.float32), np.ones(2, np.float32)), (weight,), (none,))
     run = RunRecord("r", "r", "FINISHED", 0.0, 0.0, {}, {}, {}, "")
-    card = Card({}, {}, ("a", "b", "c"), "linear", 1.0, 1.0)
-    return TrainedModel(run, recipe(backbone, window=Window(0.0, 1.0, None)), head, card.classes, {}, card)
+    card = ModelCard({}, {}, ("a", "b", "c"), "linear", 1.0, 1.0)
+    return TrainedModel(run, pipeline(backbone, window=Window(0.0, 1.0, None)), head, card.classes, {}, card)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def files(tmp_path, tone):
 
 def alone(model: TrainedModel, path: Path, start: float) -> np.ndarray:
     waveform, _ = decode(path, Window(start, 1.0, None))
-    return model.classify([model.recipe.render(waveform)[0]])[0]
+    return model.classify([model.pipeline.render(waveform)[0]])[0]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 4, 64])

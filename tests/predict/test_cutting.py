@@ -5,9 +5,9 @@ import pytest
 from src.data.audio import Window
 from src.errors import UserError
 from src.predict.windows import Cutting
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 
-CARD = Card({}, {}, ("a",), "linear", typical_seconds=30.0, longest_seconds=31.0)
+CARD = ModelCard({}, {}, ("a",), "linear", typical_seconds=30.0, longest_seconds=31.0)
 Found = list[tuple[float, float | None]]
 
 

@@ -37,7 +37,7 @@ def packed(bench, sounds, tmp_path):
     def make(*words):
         outcome, store = bench.run(*sounds, *words), bench.store()
         run = store.get(outcome.run_id)
-        model = load(run, store, lambda settings: build.recipe(settings, tmp_path))
+        model = load(run, store, lambda settings: build.pipeline(settings, tmp_path))
         folder = tmp_path / "folder"
         folder.mkdir()
         return model, pack(model, store, folder, limits()), store
@@ -105,7 +105,7 @@ def test_weights_go_with_it_and_others_in_their_place_are_refused(bench, sounds,
     rows = stored(store, model.run.run_id)
     from src.features.pipeline import Timer
 
-    inputs = [again.recipe.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in rows[:3]]
+    inputs = [again.pipeline.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in rows[:3]]
     found = [[str(value) for value in row] for row in again.classify(inputs)]
     assert found == [[row["p_high"], row["p_low"]] for row in rows[:3]]
     content = bytearray((held / "weights.safetensors").read_bytes())

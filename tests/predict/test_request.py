@@ -7,13 +7,13 @@ import threading
 import numpy as np
 import pytest
 from served_models import encoded, limits
-from toy import Toy, recipe
+from toy import Toy, pipeline
 
 from src.data.audio import Window
 from src.errors import UserError
 from src.head.network import FittedNetwork, Scaling
 from src.predict.request import Answering
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
 from src.tracking.trained_model import TrainedModel
 
@@ -22,8 +22,8 @@ def model(backbone=None, window: Window | None = None) -> TrainedModel:
     weight, none = np.array([[1, 0], [0, 1]], np.float32), np.zeros(2, np.float32)
     head = FittedNetwork("linear", Scaling(np.zeros(2, np.float32), np.ones(2, np.float32)), (weight,), (none,))
     run = RunRecord("r", "r", "FINISHED", 0.0, 0.0, {}, {}, {}, "")
-    card = Card({}, {}, ("a", "b"), "linear", 1.0, 2.0)
-    made = recipe(backbone, window=window or Window(0.0, 1.0, None))
+    card = ModelCard({}, {}, ("a", "b"), "linear", 1.0, 2.0)
+    made = pipeline(backbone, window=window or Window(0.0, 1.0, None))
     return TrainedModel(run, made, head, card.classes, {}, card)
 
 

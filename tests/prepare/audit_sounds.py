@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from src.data.audio import Facts
+from src.data.audio import AudioStats
 from src.data.clip import Clip, Dataset
 from src.data.folder import scan
 from src.data.waveform import Waveform
@@ -74,7 +74,7 @@ def measured(wanted: Mapping[str, Wanted]) -> list[Measured]:
             Clip(Path(f"{name}.wav"), one.label, name),
             digest=name,
             size=one.size,
-            facts=Facts(one.rate, 1, one.codec, one.duration, one.duration, one.peak, one.rms, 0.0),
+            facts=AudioStats(one.rate, 1, one.codec, one.duration, one.duration, one.peak, one.rms, 0.0),
             fingerprint=SOME,
         )
         for name, one in wanted.items()

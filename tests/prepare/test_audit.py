@@ -11,7 +11,7 @@ from audit_sounds import RATE, dataset, note, write
 from src.data.audio import Window
 from src.data.split import Split, hash_part
 from src.errors import UserError
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 from src.features.preprocess import Preprocess
 from src.prepare.audit import Report, audit, measurement, probes
 from src.spectrogram.asperes import Asperes
@@ -222,9 +222,9 @@ def test_clips_of_which_too_little_is_drawn(tmp_path):
         write(root / "high" / f"bat{i}.wav", high * (1 - 0.1 * i), 96_000)
     write(root / "low" / "opposed.wav", np.stack([low, -low], axis=1), subtype="FLOAT")
     picture = Asperes(20.0, 20000.0, 12, 100, "full_scale", 0.1)
-    drawing = Drawing(WHOLE, "mean", Preprocess("normalized", [0.0]), picture)
+    image_transform = ImageTransform(WHOLE, "mean", Preprocess("normalized", [0.0]), picture)
     for _ in range(2):  # decoded, then from the cache
-        report = audited(root, drawing=drawing)
+        report = audited(root, image_transform=image_transform)
         assert [one.rendered for one in report.classes] == [
             {"black": 2, "cut off": 2}, {"silent": 1, "lost in mono": 1},
         ]  # fmt: skip
@@ -233,6 +233,6 @@ def test_clips_of_which_too_little_is_drawn(tmp_path):
         for start in ("2 clips are nearly black", "2 clips are cut off", "1 clips are lost in mono"):
             assert any(line.startswith(start) for line in found)
         assert "class  silent  black  lost in mono  cut off" in report.to_text()
-    other = audited(root, drawing=replace(drawing, mono="left"))
+    other = audited(root, image_transform=replace(image_transform, mono="left"))
     assert [one.rendered for one in other.classes] == [{"black": 2, "cut off": 2}, {}]
     assert [one.rendered for one in audited(root).classes] == [{}, {}]

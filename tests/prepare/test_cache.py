@@ -15,7 +15,7 @@ DAY = 86400
 
 @pytest.fixture
 def cache(tmp_path):
-    """Two datasets in one recipe, one of them in another recipe too; `old` was last added to ten days ago."""
+    """Two datasets in one pipeline, one of them in another pipeline too; `old` was last added to ten days ago."""
     folder = tmp_path / "cache" / "features"
     rng = np.random.default_rng(0)
 
@@ -51,7 +51,7 @@ def left(cache):
 def test_listing_removes_nothing(acted, cache):
     table = acted()
     lines = table.splitlines()
-    assert lines[0].split() == ["dataset", "backbone", "condition", "clips", "MB", "days", "since", "recipe"]
+    assert lines[0].split() == ["dataset", "backbone", "condition", "clips", "MB", "days", "since", "pipeline"]
     assert [line.split()[0] for line in lines[2:5]] != []
     assert "2 copies, -35 to 0 dBFS" in table
     assert "as recorded" in table
@@ -118,7 +118,7 @@ def test_as_a_person_runs_it(run_train, tmp_path, cache):
 
 
 def test_pictures_for_fine_tuning_are_listed_and_go_by_their_age(acted, cache):
-    folder = cache.parent / "pictures" / "recipe"
+    folder = cache.parent / "pictures" / "pipeline"
     folder.mkdir(parents=True)
     for name, days in (("new", 0), ("old", 10)):
         path = folder / f"{name}.pixels"

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from src.report.asked import Typed, wanted
-from src.report.desk import Desk
-from src.report.library import Library
-from src.tracking.expected_cell import Wanted
+from src.report.desk import ScoredCells
+from src.report.library import RunSelector
+from src.tracking.expected_cell import ExpectedCell
 from src.tracking.store import Store, TrackingSettings
 
 _NAMES = count()
@@ -36,7 +36,7 @@ class Shelf:
 
     def add(
         self,
-        cell: Wanted,
+        cell: ExpectedCell,
         seed: int,
         correct: Sequence[bool] | np.ndarray,
         *,
@@ -95,9 +95,9 @@ class Shelf:
         logged = float(correct.mean()) if accuracy is None else accuracy
         run.log(metrics={"test/accuracy": logged, "clips/test": len(correct), **measured})
 
-    def desk(self, cells: Sequence[Wanted]) -> Desk:
+    def desk(self, cells: Sequence[ExpectedCell]) -> ScoredCells:
         """What a report sees of them."""
-        return Desk(Library(self.store).cells(cells))
+        return ScoredCells(RunSelector(self.store).cells(cells))
 
 
 def predictions_csv(classes, correct, clips=None, groups=None, rms=lambda i: 0.1) -> str:
@@ -130,11 +130,11 @@ def shelf(stores: Path) -> Shelf:
 
 
 @pytest.fixture(scope="session")
-def cells() -> Callable[..., list[Wanted]]:
+def cells() -> Callable[..., list[ExpectedCell]]:
     """`cells(experiment, *overrides)`: what a report wants; composed once in a session."""
-    known: dict[tuple[str, ...], list[Wanted]] = {}
+    known: dict[tuple[str, ...], list[ExpectedCell]] = {}
 
-    def composed(experiment: str, *overrides: str) -> list[Wanted]:
+    def composed(experiment: str, *overrides: str) -> list[ExpectedCell]:
         key = (experiment, *overrides)
         if key not in known:
             known[key] = wanted(experiment, Typed.of(overrides))

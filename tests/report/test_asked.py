@@ -23,7 +23,7 @@ def test_table_2_has_54_cells_of_5_seeds():
 
 def test_every_experiment_is_a_sweep_that_a_report_shows():
     names = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
-    assert names == {name for recipe in RECIPES.values() for name in recipe.experiments if name}
+    assert names == {name for pipeline in RECIPES.values() for name in pipeline.experiments if name}
     with _hydra():
         for name in names:
             axes = _composed(name, ()).hydra.sweeper.params

@@ -11,7 +11,7 @@ from src.data.clip import Clip
 from src.errors import UserError
 from src.report import bars, pictures
 from src.report.asked import Typed
-from src.report.studio import Studio
+from src.report.studio import ClipLoader
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.mel import Mel
 from src.tracking.canvas import DPI, canvas, draw_spectrogram
@@ -24,9 +24,9 @@ METRES = ("guitar_3_4", "guitar_4_4", "piano_3_4", "piano_4_4")
 def studio(tmp_path):
     """`studio(*overrides)`: draws clips below `tmp_path`, all from this thread."""
 
-    def made(*overrides: str) -> Studio:
+    def made(*overrides: str) -> ClipLoader:
         places = [f"paths.{key}='{tmp_path / key}'" for key in ("data", "cache")]
-        return Studio(Typed.of([*places, *overrides]), 1, lambda _: None)
+        return ClipLoader(Typed.of([*places, *overrides]), 1, lambda _: None)
 
     return made
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.features.labelled import Place, contents_at_hand
+from src.features.labelled import Runtime, contents_at_hand
 from tests.report.conftest import NETWORK
 
 RIGHT = np.ones(10, dtype=bool)
@@ -78,7 +78,7 @@ def folders(tmp_path, write_clips, dataset_settings):
     for number, place in enumerate(("here", "there")):
         root = tmp_path / place / "birds"
         write_clips(root, ["a", "b"], 2 + number)
-        where = Place(tmp_path / "data", tmp_path / "cache", 1, lambda _: None)
+        where = Runtime(tmp_path / "data", tmp_path / "cache", 1, lambda _: None)
         found[root] = contents_at_hand(dataset_settings(root), where).digest()
     return found
 

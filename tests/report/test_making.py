@@ -9,7 +9,7 @@ from src.errors import UserError
 from src.report import making
 from src.report.asked import Typed
 from src.report.making import Request, make
-from src.report.studio import Studio
+from src.report.studio import ClipLoader
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def asked(tmp_path):
     return made
 
 
-class NoStudio(Studio):
+class NoStudio(ClipLoader):
     """There is no audio."""
 
     def __init__(self) -> None:

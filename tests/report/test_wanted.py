@@ -43,7 +43,7 @@ def test_a_run_with_the_same_settings_is_accepted(cells, one, word):
     [
         "preprocess.levels_dbfs=[-3]", "spectrogram.reference=peak", "spectrogram=mel", "trainer.max_steps=50",
         "trainer.batch_size=50", "trainer.threads=2", "head.learning_rate=0.1", "head=mlp", "head.standardize=true",
-        "split=stratified", "dataset.start=1.0", "dataset.mono=left", "dataset.on_error=skip",
+        "split=stratified", "dataset.start=1.0", "dataset.mono=left", "dataset.on_unreadable=skip",
         "dataset.group_pattern='(.)'", "dataset.base=other",
         "transfer=finetune", "dataset.name=other",
     ],
@@ -64,7 +64,10 @@ def test_a_run_with_other_settings_is_not(cells, one, word):
         ({}, {"dataset.clips_per_class": "20"}),
         ({}, {"backbone.precision": "bfloat16"}),
         ({}, {"backbone.size": "112"}),
-        ({"backbone": "resnet18"}, {"backbone._target_": "src.backbone.vision.Vision", "backbone.model": "resnet18"}),
+        (
+            {"backbone": "resnet18"},
+            {"backbone._target_": "src.backbone.vision.TimmBackbone", "backbone.model": "resnet18"},
+        ),
     ],
 )
 def test_a_run_with_another_network_or_stand_in_is_not(one, tags, params):

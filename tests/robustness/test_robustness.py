@@ -183,10 +183,10 @@ def test_a_figure_of_few_and_of_many_curves(interval):
 
 
 def test_a_disturbed_recipe_has_a_key_of_its_own(bench, birds):
-    recipe = bench.configured(*birds).recipe
-    disturbed = Disturbed(recipe.drawing, recipe.backbone, Disturbance("level", -6.0, 0))
-    assert {key: value for key, value in disturbed.key().items() if key != "disturbance"} == recipe.key()
-    assert disturbed.key() != recipe.key()
+    pipeline = bench.configured(*birds).pipeline
+    disturbed = Disturbed(pipeline.image_transform, pipeline.backbone, Disturbance("level", -6.0, 0))
+    assert {key: value for key, value in disturbed.key().items() if key != "disturbance"} == pipeline.key()
+    assert disturbed.key() != pipeline.key()
 
 
 def test_the_band_reaches_from_the_lower_end_of_the_interval_to_the_upper(figures):

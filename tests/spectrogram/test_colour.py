@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import yaml
 from PIL import Image
+from src.backbone.resize import resize
 
-from src.backbone.squash import squash
 from src.errors import UserError
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.phase import Phase, wheel
@@ -168,7 +168,7 @@ def test_wrong_settings_are_named(name: str, key: str, value: object) -> None:
 def test_a_network_gets_three_channels_and_a_figure_its_hertz(name: str) -> None:
     spectrogram = shipped(name)
     picture = spectrogram.picture(tone(440), RATE)
-    small = squash(picture, 32, 32, antialias=True)
+    small = resize(picture, 32, 32, antialias=True)
     assert small.shape == (3, 32, 32)
     assert np.abs(small[0] - small[2]).max() > 10
     figure = canvas(3.0, 2.0)
@@ -184,7 +184,7 @@ def test_a_whole_job_in_colour(name, bench, write_clips) -> None:
     words = ["dataset=folder", f"dataset.root={bench.folder / 'birds'}", f"spectrogram={name}"]
     outcome = bench.run(*words)
     assert outcome.tags["spectrogram"] == name
-    keys = [bench.configured(*words[:2], f"spectrogram={other}").recipe.key() for other in (name, "asperes")]
+    keys = [bench.configured(*words[:2], f"spectrogram={other}").pipeline.key() for other in (name, "asperes")]
     assert keys[0] != keys[1]
     assert keys[0]["spectrogram"]["spectrogram"] == name
 

@@ -14,9 +14,9 @@ import safetensors.numpy
 import yaml
 
 from src.errors import UserError
-from src.sweep.bundle import bring_in, export
+from src.sweep.bundle import export, import_runs
 from src.tracking.ledger import Ledger
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord, Store, TrackingSettings
 
 IDENTITIES = ["0" * 32, "1" * 32]
@@ -62,7 +62,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
     (folder / "notes.json").write_text(json.dumps(NOTES))
-    (folder / "model.json").write_text(Card({}, settings["backbone"], ("a", "b"), "linear", 0.1, 0.1).text())
+    (folder / "model.json").write_text(ModelCard({}, settings["backbone"], ("a", "b"), "linear", 0.1, 0.1).text())
     (folder / "predictions.csv").write_text(PREDICTIONS)
     (folder / "head.safetensors").write_bytes(safetensors.numpy.save({"weight": np.zeros((2, 2), np.float32)}))
     return folder
@@ -111,8 +111,8 @@ def finished(ledger: Ledger, identity: str) -> RunRecord:
 
 
 def test_the_same_runs_elsewhere_once(here: Ledger, there: Ledger, exported: Path) -> None:
-    assert bring_in(exported, there) == (2, 0)
-    assert bring_in(exported, there) == (0, 2)
+    assert import_runs(exported, there) == (2, 0)
+    assert import_runs(exported, there) == (0, 2)
     for identity in IDENTITIES:
         one, two = finished(here, identity), finished(there, identity)
         assert two.metrics == one.metrics
@@ -132,7 +132,7 @@ def test_no_path_and_no_password_of_this_machine(there: Ledger, exported: Path) 
                 content = archive.read(info).decode()
                 lacking = ("/srv/My", "user name", "/opt", "/mnt", str(Path.home()), "secret")
                 assert not any(part in content for part in lacking)
-    bring_in(exported, there)
+    import_runs(exported, there)
     run = finished(there, IDENTITIES[0])
     assert run.params == {
         "dataset.root": "clips",
@@ -253,7 +253,7 @@ FALSE = {
     "predictions that are none": with_file("predictions.csv", b"clip\nx\n"),
     "a head that is none": with_file("head.safetensors", b"\x80\x04."),
     "other classes than its predictions": with_file(
-        "model.json", Card({}, {}, ("a", "c"), "linear", 0.1, 0.1).text().encode()
+        "model.json", ModelCard({}, {}, ("a", "c"), "linear", 0.1, 0.1).text().encode()
     ),
 }
 
@@ -262,7 +262,7 @@ FALSE = {
 def test_a_file_that_is_false_changes_nothing(there: Ledger, exported: Path, what: str) -> None:
     before = sorted(there.store.home.rglob("*"))
     with pytest.raises(UserError, match=r"other\.zip: no sweep that action=export wrote") as error:
-        bring_in(rewritten(exported, FALSE[what]), there)
+        import_runs(rewritten(exported, FALSE[what]), there)
     assert str(error.value).isprintable()
     assert there.store.runs() == []
     assert sorted(there.store.home.rglob("*")) == before
@@ -273,7 +273,7 @@ def test_one_false_run_keeps_out_the_others(there: Ledger, exported: Path) -> No
         content["runs"][1]["run"]["tags"]["origin"] = "dreamt"
 
     with pytest.raises(UserError, match="origin"):
-        bring_in(rewritten(exported, change), there)
+        import_runs(rewritten(exported, change), there)
     assert there.store.runs() == []
 
 
@@ -281,7 +281,7 @@ def test_members_that_would_land_elsewhere(there: Ledger, exported: Path, tmp_pa
     with zipfile.ZipFile(exported, "a") as archive:
         archive.writestr("../../outside.txt", b"x")
     with pytest.raises(UserError, match="would land outside"):
-        bring_in(exported, there)
+        import_runs(exported, there)
     assert not list(tmp_path.rglob("outside.txt"))
     assert there.store.runs() == []
 
@@ -290,21 +290,21 @@ def test_more_than_a_file_of_its_size_can_hold(there: Ledger, exported: Path) ->
     with zipfile.ZipFile(exported, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("runs/0/zeros.txt", bytes(80 << 20))
     with pytest.raises(UserError, match="made to fill disks"):
-        bring_in(exported, there)
+        import_runs(exported, there)
     assert there.store.runs() == []
 
 
 def test_no_file_and_no_archive(there: Ledger, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.zip: not found; expected a file that action=export wrote"):
-        bring_in(tmp_path / "none.zip", there)
+        import_runs(tmp_path / "none.zip", there)
     (tmp_path / "text.zip").write_bytes(b"PK nothing")
     with pytest.raises(UserError, match="damaged, or no zip"):
-        bring_in(tmp_path / "text.zip", there)
+        import_runs(tmp_path / "text.zip", there)
 
 
 def test_tags_of_the_store_are_not_taken_from_a_file(there: Ledger, exported: Path) -> None:
     tags = {"mlflow.note.content": "<script>", "delivered.0": "x", "pid": "1"}
-    bring_in(rewritten(exported, in_run(tags=tags)), there)
+    import_runs(rewritten(exported, in_run(tags=tags)), there)
     found = {key for run in there.store.runs() for key in run.tags}
     assert not found & {"mlflow.note.content", "delivered.0"}
 

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.tracking.model_card import Card, differences
+from src.tracking.model_card import ModelCard, differences
 
 
-def a_card() -> Card:
+def a_card() -> ModelCard:
     features = {"version": 1, "window": {"start": 0.1, "duration": None}, "levels_dbfs": [0.0, -5.0]}
     backbone = {"_target_": "src.backbone.pixels.Pixels", "rows": 4}
     durations = [1.0, 2.0, 9.0, 3.0]
-    return Card.of(features, backbone, ("öl", "b"), "linear", trained=durations[:3], every=[*durations, 30.5])
+    return ModelCard.of(features, backbone, ("öl", "b"), "linear", trained=durations[:3], every=[*durations, 30.5])
 
 
 def test_it_reads_back_as_it_was():
     card = a_card()
-    assert Card.read(card.text().encode()) == card
+    assert ModelCard.read(card.text().encode()) == card
     assert (card.typical_seconds, card.longest_seconds) == (2.0, 30.5)
 
 
@@ -31,7 +31,7 @@ def test_it_reads_back_as_it_was():
 )  # fmt: skip
 def test_a_damaged_one_is_told(content, told):
     with pytest.raises(UserError, match=rf"model\.json: {told}"):
-        Card.read(content)
+        ModelCard.read(content)
 
 
 def test_differences_are_named_with_both_values():

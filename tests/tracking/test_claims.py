@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from src.tracking.claims import Claims
-from src.tracking.liveness import Watch
+from src.tracking.liveness import Liveness
 from src.tracking.owner import Owner
 from src.tracking.store import RunRecord, Store, TrackingSettings
 
@@ -84,7 +84,7 @@ def outcome(schedule: tuple[int, ...], numbers: dict[int, str]) -> list[str | No
     found: list[str | None] = [None, None]
 
     def claim(who: int) -> None:
-        found[who] = Claims(View(board, who), Watch()).take("i")
+        found[who] = Claims(View(board, who), Liveness()).take("i")
         board.finish(who)
 
     threads = [threading.Thread(target=claim, args=(who,)) for who in (0, 1)]
@@ -114,18 +114,18 @@ def store(database: Any, request: pytest.FixtureRequest) -> Store:
 
 
 def test_a_claim_is_a_running_run_that_names_its_process(store: Store) -> None:
-    mine = Claims(store, Watch()).take("i")
+    mine = Claims(store, Liveness()).take("i")
     assert mine is not None
     run = store.get(mine)
     assert run is not None
     assert (run.status, run.tags["claim"], run.tags["identity"]) == ("RUNNING", "held", "i")
     assert Owner.of(run.tags) == Owner.here()
-    assert Claims(store, Watch()).take("i") is None
-    assert Claims(store, Watch()).take("another") is not None
+    assert Claims(store, Liveness()).take("i") is None
+    assert Claims(store, Liveness()).take("another") is not None
 
 
 def test_a_claim_withdrawn_leaves_no_trace(store: Store) -> None:
-    claims = Claims(store, Watch())
+    claims = Claims(store, Liveness())
     mine = claims.take("i")
     assert mine is not None
     claims.withdraw(mine)
@@ -134,10 +134,10 @@ def test_a_claim_withdrawn_leaves_no_trace(store: Store) -> None:
 
 
 def test_a_dead_process_loses_its_claim(store: Store) -> None:
-    mine = Claims(store, Watch()).take("i")
+    mine = Claims(store, Liveness()).take("i")
     assert mine is not None
     store.client.set_tag(mine, "pid_started", "1")
-    assert Claims(store, Watch()).take("i") is not None
+    assert Claims(store, Liveness()).take("i") is not None
     run = store.get(mine)
     assert run is not None
     assert run.status == "KILLED"
@@ -151,7 +151,7 @@ def test_eight_at_once_on_a_real_store(store: Store) -> None:
     def claim() -> None:
         for identity, taken in holders.items():
             while not taken:
-                mine = Claims(store, Watch()).take(identity)
+                mine = Claims(store, Liveness()).take(identity)
                 if mine is not None:
                     taken.append(mine)
 

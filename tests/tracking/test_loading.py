@@ -16,7 +16,7 @@ from src.errors import UserError
 from src.features import pipeline
 from src.features.pipeline import Timer
 from src.tracking.checkpoint import load
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.store import as_params
 
 NETWORK = [
@@ -34,7 +34,7 @@ def sounds(bench, write_clips):
 
 
 def build(settings):
-    return configure.recipe(settings, Path())
+    return configure.pipeline(settings, Path())
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_every_stored_probability_comes_back_to_the_bit(bench, sounds, words):
     model = load(store.get(outcome.run_id), store, build)
     table = list(csv.DictReader(io.StringIO(store.artifact(outcome.run_id, "predictions.csv").decode())))
     assert model.classes == ("high", "low")
-    inputs = [model.recipe.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in table]
+    inputs = [model.pipeline.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in table]
     alone = np.concatenate([model.classify([one]) for one in inputs])
     for found in (alone, model.classify(inputs)):
         assert found.dtype == np.float32
@@ -70,7 +70,7 @@ def test_what_auto_came_to_is_kept_and_not_decided_again(bench, sounds, monkeypa
     settings = configure.plain_group(bench.config(*sounds, "backbone=auto", "backbone.size=32"), "backbone")
     monkeypatch.setattr("src.config.build.decide", lambda *_, **__: Decision("inception_v3", file, ""))
     settled = configure.settle(settings, tmp_path, tmp_path / "decision")
-    assert settled["_target_"] == "src.backbone.vision.Vision"
+    assert settled["_target_"] == "src.backbone.vision.TimmBackbone"
     assert (settled["model"], settled["weights"], settled["size"]) == ("inception_v3.tf_in1k", str(file), 32)
     assert "standardize_features" not in settled
     assert configure.settle(settled, tmp_path, tmp_path / "another") == settled
@@ -80,7 +80,7 @@ def test_other_weights_are_an_error_never_another_answer(bench, sounds):
     outcome, store = bench.run(*sounds, *NETWORK), bench.store()
 
     def reseeded(settings):
-        return configure.recipe({**settings, "backbone": {**settings["backbone"], "weights_seed": 1}}, Path())
+        return configure.pipeline({**settings, "backbone": {**settings["backbone"], "weights_seed": 1}}, Path())
 
     for exact in (True, False):
         with pytest.raises(UserError, match=r"as they were\. backbone\.weights: .*weights_file="):
@@ -111,7 +111,7 @@ def test_another_engine_is_an_error_unless_it_is_accepted(bench, sounds, caplog)
     run = store.get(outcome.run_id)
 
     def elsewhere(settings):
-        recipe = build(settings)
+        pipeline = build(settings)
         identity = {**pipeline.backbone.identity, "engine": "torch 9.9", "device": "Some GPU"}
 
         class Elsewhere:
@@ -122,7 +122,7 @@ def test_another_engine_is_an_error_unless_it_is_accepted(bench, sounds, caplog)
 
         found = Elsewhere()
         found.identity = identity
-        return replace(recipe, backbone=found)
+        return replace(pipeline, backbone=found)
 
     with pytest.raises(UserError, match=r"engine: the run had torch .*, here it is torch 9\.9\..*exact=false"):
         load(run, store, elsewhere)
@@ -151,7 +151,7 @@ def test_runs_without_a_model_say_what_to_do(bench, sounds, monkeypatch):
 def test_the_card_of_a_run_says_how_long_its_clips_are(bench, sounds):
     outcome, store = bench.run(*sounds), bench.store()
     content = store.artifact(outcome.run_id, "model.json")
-    card = Card.read(content)
+    card = ModelCard.read(content)
     assert (card.typical_seconds, card.longest_seconds, card.head) == (0.2, 0.2, "linear")
     assert str(bench.folder) not in json.dumps(json.loads(content)["features"])
     assert as_params(card.backbone)["_target_"] == "src.backbone.pixels.Pixels"

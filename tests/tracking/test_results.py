@@ -11,14 +11,14 @@ import safetensors.numpy
 import yaml
 from matplotlib.figure import Figure
 
-from src.data.audio import Facts
+from src.data.audio import AudioStats
 from src.data.clip import Clip, Dataset
 from src.features.extract import Extraction
-from src.features.labelled import Material
+from src.features.labelled import LabelledFeatures
 from src.features.render_stats import CONSEQUENCES, RenderStats
 from src.head.network import FittedNetwork, Scaling
 from src.tracking.confusion import draw_confusion
-from src.tracking.model_card import Card
+from src.tracking.model_card import ModelCard
 from src.tracking.results import CorrectClips, log_results, predictions
 from src.tracking.store import Run
 
@@ -29,17 +29,19 @@ RENDERED = RenderStats(silent=0.0, contrast=200.0, mono=1.0, lost=0.0)
 
 
 @pytest.fixture
-def material() -> Material:
+def material() -> LabelledFeatures:
     groups = ["g,1", None, None, 'g"2', None]
     clips = tuple(
         Clip(Path(f"x/{i}.wav"), CLASSES[label], f"{CLASSES[label]}/{i}", groups[i]) for i, label in enumerate(LABELS)
     )
     dataset = Dataset("toy", "toy", Path("x"), CLASSES, clips, "recorded", "made up")
     features = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
-    facts = [Facts(8000, 1, "WAV/PCM_16", 1.5, 2.0, 0.5, 0.123456789, 0.0)] * 5
+    facts = [AudioStats(8000, 1, "WAV/PCM_16", 1.5, 2.0, 0.5, 0.123456789, 0.0)] * 5
     extraction = Extraction(list(clips), features, list("abcde"), facts, [RENDERED] * 5, {}, 5)
     names = ("dataset", "unusable", "short", "classes without test clips", "groups on both sides", *CONSEQUENCES)
-    return Material(dataset, extraction, PARTS, np.array(LABELS), {**{name: [] for name in names}, "silent": ["x/0"]})
+    return LabelledFeatures(
+        dataset, extraction, PARTS, np.array(LABELS), {**{name: [] for name in names}, "silent": ["x/0"]}
+    )
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ class Kept(Run):
 def kept(material, head):
     run = Kept()
     settings = {"seed": 0, "dataset": {"root": "Meine Tänze (1)", "keep": None}}
-    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    card = ModelCard({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
     run.correct = log_results(run, material, head, {"fit": 1.5}, settings, card)
     return run
 
@@ -87,7 +89,7 @@ def test_predictions_read_back_to_the_bit(material):
 
 
 def test_metrics_are_of_the_test_clips_alone(kept, material, head):
-    predicted = head.probabilities(material.extraction.features).argmax(axis=1)
+    predicted = head.predict_proba(material.extraction.features).argmax(axis=1)
     right = [predicted[i] == LABELS[i] for i, part in enumerate(PARTS) if part == "test"]
     assert kept.correct.accuracy == kept.metrics["test/accuracy"] == sum(right) / 3
     assert kept.metrics["test/recall/rock, hard"] == float(right[0])
@@ -99,7 +101,7 @@ def test_metrics_are_of_the_test_clips_alone(kept, material, head):
 
 
 def test_which_clips_were_right_is_kept_in_short(kept, material, head):
-    predicted = head.probabilities(material.extraction.features).argmax(axis=1)
+    predicted = head.predict_proba(material.extraction.features).argmax(axis=1)
     right = "".join("01"[int(predicted[i] == LABELS[i])] for i, part in enumerate(PARTS) if part == "test")
     content = json.loads(kept.files["correct.json"])
     assert (content["correct"], content["groups"]) == (right, [0, 1, 2])
@@ -151,7 +153,7 @@ def test_names_that_a_picture_cannot_show_as_they_are(tmp_path):
 
 
 def test_the_counts_are_a_table_as_well(kept, material, head):
-    predicted = head.probabilities(material.extraction.features).argmax(axis=1)
+    predicted = head.predict_proba(material.extraction.features).argmax(axis=1)
     expected = {}
     for i, part in enumerate(PARTS):
         if part == "test":
@@ -167,7 +169,7 @@ def test_a_picture_that_cannot_be_drawn_costs_the_run_nothing_else(material, hea
 
     monkeypatch.setattr(Figure, "savefig", fail)
     run = Kept()
-    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    card = ModelCard({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
     correct = log_results(run, material, head, {"fit": 1.5}, {}, card)
     assert run.metrics["test/accuracy"] == correct.accuracy
     assert "confusion.png" not in run.files
@@ -190,8 +192,8 @@ def test_a_thousand_classes(material):
     scaling = Scaling(np.zeros(1000, np.float32), np.ones(1000, np.float32))
     sure = FittedNetwork("linear", scaling, (100 * np.eye(1000, dtype=np.float32),), (np.zeros(1000, np.float32),))
     run = Kept()
-    card = Card({"version": 1}, {"_target_": "toy.Toy"}, classes, "linear", 1.5, 1.5)
-    many = Material(dataset, extraction, parts, labels, material.notes)
+    card = ModelCard({"version": 1}, {"_target_": "toy.Toy"}, classes, "linear", 1.5, 1.5)
+    many = LabelledFeatures(dataset, extraction, parts, labels, material.notes)
     assert log_results(run, many, sure, {"fit": 1.5}, {}, card).accuracy == 0.999
     assert sum(name.startswith("test/recall/") for name in run.metrics) == 1000
     assert run.files["confusion.csv"].decode().splitlines()[-1] == "class 999,class 0,1"
@@ -205,7 +207,7 @@ def test_metrics_are_there_before_a_file_that_cannot_be_stored(material, head, m
             raise OSError(28, "No space left on device")
 
     run = Full()
-    card = Card({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
+    card = ModelCard({"version": 1}, {"_target_": "toy.Toy"}, CLASSES, "linear", 1.5, 1.5)
     with pytest.raises(OSError, match="No space left"):
         log_results(run, material, head, {"fit": 1.5}, {}, card)
     assert "test/accuracy" in run.metrics

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from src.tracking.liveness import Watch
+from src.tracking.liveness import Liveness
 from src.tracking.owner import Owner
 from src.tracking.store import RunRecord
 
@@ -23,7 +23,7 @@ class Clock:
 
 
 def test_a_process_of_this_machine_is_looked_up() -> None:
-    watch = Watch()
+    watch = Liveness()
     assert watch.dead(run_of(Owner.here())) is None
     gone = replace(Owner.here(), started="1")
     assert watch.dead(run_of(gone)) == f"process {gone.pid} on {gone.host} is gone"
@@ -31,7 +31,7 @@ def test_a_process_of_this_machine_is_looked_up() -> None:
 
 def test_a_process_elsewhere_lives_while_its_heartbeat_changes() -> None:
     clock = Clock()
-    watch = Watch(10.0, clock)
+    watch = Liveness(10.0, clock)
     for beat in ("", "1", "2", "3"):
         assert watch.dead(run_of(FAR, beat)) is None
         clock.now += 9
@@ -40,7 +40,7 @@ def test_a_process_elsewhere_lives_while_its_heartbeat_changes() -> None:
 
 def test_a_process_elsewhere_whose_heartbeat_stands_still_is_dead() -> None:
     clock = Clock()
-    watch = Watch(10.0, clock)
+    watch = Liveness(10.0, clock)
     assert watch.dead(run_of(FAR, "7")) is None
     clock.now += 10.5
     assert watch.dead(run_of(FAR, "7")) == f"no sign of life from process {FAR.pid} on far for 10 s"
@@ -49,12 +49,12 @@ def test_a_process_elsewhere_whose_heartbeat_stands_still_is_dead() -> None:
 def test_one_look_is_never_enough() -> None:
     clock = Clock()
     clock.now = 1e9
-    assert Watch(10.0, clock).dead(run_of(FAR, "7")) is None
+    assert Liveness(10.0, clock).dead(run_of(FAR, "7")) is None
 
 
 def test_a_run_without_an_owner_gets_the_same_time() -> None:
     clock = Clock()
-    watch = Watch(10.0, clock)
+    watch = Liveness(10.0, clock)
     assert watch.dead(run_of(None)) is None
     clock.now += 10.5
     assert watch.dead(run_of(None)) == "no sign of life from a process that left no name for 10 s"

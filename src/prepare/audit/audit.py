@@ -8,7 +8,7 @@ from src.data.audio import Window
 from src.data.clip import Dataset
 from src.data.split import Part, Split, groups_on_both_sides
 from src.errors import UserError, printable
-from src.features.pipeline import Drawing
+from src.features.pipeline import ImageTransform
 from src.prepare.audit.census import census
 from src.prepare.audit.copies import Labelling, exact, near, recordings
 from src.prepare.audit.measurement import measure
@@ -22,7 +22,7 @@ def audit(
     dataset: Dataset,
     window: Window,
     split: Split,
-    drawing: Drawing | None = None,
+    image_transform: ImageTransform | None = None,
     *,
     cache: Path,
     workers: int,
@@ -34,13 +34,13 @@ def audit(
 
     Args:
         window: the clip within each file. cache: folder of all caches. workers: threads.
-        drawing: how clips are drawn; None: nothing is said of their images.
+        image_transform: how clips are drawn; None: nothing is said of their images.
         progress: told (files decoded, files to decode).
 
     Raises:
         UserError: not one file can be used.
     """
-    measured, failed = measure(dataset, window, drawing, cache=cache, workers=workers, progress=progress)
+    measured, failed = measure(dataset, window, image_transform, cache=cache, workers=workers, progress=progress)
     if not measured:
         listed = "\n  ".join(failed.values())
         raise UserError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.data.audio import Facts, Window
+from src.data.audio import AudioStats, Window
 from src.data.clip import Dataset
 from src.data.split import Part
 from src.prepare.audit.measurement import Measured
@@ -76,7 +76,7 @@ class ClassCensus:
     rendered: dict[str, int]
 
 
-def normalized_rms(facts: Facts) -> float:
+def normalized_rms(facts: AudioStats) -> float:
     """RMS that the clip has once its peak is at full scale; silence stays silence."""
     return facts.rms / facts.peak if facts.peak > 0 else 0.0
 
@@ -102,7 +102,7 @@ def census(
 def _class(
     label: str, files: int, members: Sequence[Measured], part: Mapping[str, Part], window: Window
 ) -> ClassCensus:
-    def spread(value: Callable[[Facts], float]) -> Spread:
+    def spread(value: Callable[[AudioStats], float]) -> Spread:
         return Spread.of([value(one.facts) for one in members])
 
     return ClassCensus(

@@ -33,7 +33,9 @@ def audit_dataset(cfg: DictConfig, dataset: Dataset, settings: DatasetSettings) 
         dataset,
         settings.window,
         split,
-        configure.drawing({key: configure.plain_group(cfg, key) for key in ("dataset", "preprocess", "spectrogram")}),
+        configure.image_transform(
+            {key: configure.plain_group(cfg, key) for key in ("dataset", "preprocess", "spectrogram")}
+        ),
         cache=Path(paths.cache),
         workers=configure.workers(cfg.workers),
         progress=progress_bar(f"{dataset.name}: audit") if cfg.progress else None,

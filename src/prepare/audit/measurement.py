@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from src.data.audio import DECODING_VERSION, Facts, UnreadableAudio, Window, decode, resampled
+from src.data.audio import DECODING_VERSION, AudioStats, UnreadableAudio, Window, decode, resampled
 from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
 from src.errors import printable
 from src.features.cache import FEATURE_VERSION, FeatureCache, Row
-from src.features.digests import read_contents, unreadable
-from src.features.pipeline import Drawing, input_key
+from src.features.digests import read_digests, unreadable
+from src.features.pipeline import ImageTransform, input_key
 from src.features.render_stats import ROW, RenderStats
 from src.prepare.audit import fingerprint as fingerprints
 from src.prepare.audit.fingerprint import Fingerprint
@@ -35,7 +35,7 @@ class Measured:
     clip: Clip
     digest: str
     size: int
-    facts: Facts
+    facts: AudioStats
     fingerprint: Fingerprint
     rendered: RenderStats | None = None
 
@@ -48,7 +48,7 @@ class Measured:
 def measure(
     dataset: Dataset,
     window: Window,
-    drawing: Drawing | None = None,
+    image_transform: ImageTransform | None = None,
     *,
     cache: Path,
     workers: int,
@@ -58,23 +58,30 @@ def measure(
 
     Args:
         window: the clip within each file; resampling is left out, a file's own rate being one of its facts.
-        drawing: how clips are drawn; None: they are not.
+        image_transform: how clips are drawn; None: they are not.
         cache: folder of all caches. workers: threads. progress: told (files done, files to decode).
     """
     window = replace(window, sample_rate=None)
-    contents = read_contents(dataset, cache=cache, workers=workers)
-    recipe: dict[str, Any] = {"fingerprint": fingerprints.VERSION, "decoding": DECODING_VERSION, "window": window.key()}
-    if drawing is not None:
-        recipe["drawing"] = {**input_key(drawing, "picture"), "sample_rate": drawing.window.sample_rate}
-        recipe["version"] = FEATURE_VERSION
-    store = FeatureCache(cache / "fingerprints", recipe)
+    contents = read_digests(dataset, cache=cache, workers=workers)
+    pipeline: dict[str, Any] = {
+        "fingerprint": fingerprints.VERSION,
+        "decoding": DECODING_VERSION,
+        "window": window.key(),
+    }
+    if image_transform is not None:
+        pipeline["image_transform"] = {
+            **input_key(image_transform, "picture"),
+            "sample_rate": image_transform.window.sample_rate,
+        }
+        pipeline["version"] = FEATURE_VERSION
+    store = FeatureCache(cache / "fingerprints", pipeline)
     rows = store.read(contents.digests.values())
     paths: dict[str, Path] = {}
     for clip in dataset.clips:
         if clip.id in contents.digests:
             paths.setdefault(contents.digests[clip.id], clip.path)
     missing = {d: path for d, path in paths.items() if d not in rows or contents.index.facts(d, window) is None}
-    new, bad = _Decoding(contents.index, window, drawing, store, dataset.name).run(missing, workers, progress)
+    new, bad = _Decoding(contents.index, window, image_transform, store, dataset.name).run(missing, workers, progress)
     rows |= new
     measured, failed = [], dict(contents.failed)
     for clip in dataset.clips:
@@ -85,9 +92,9 @@ def measure(
             facts = contents.index.facts(digest, window)
             if facts is None:
                 raise LookupError(f"{clip.id}: neither decoded nor known")
-            drawn = len(rows[digest]) - ROW if drawing is not None else len(rows[digest])
+            drawn = len(rows[digest]) - ROW if image_transform is not None else len(rows[digest])
             found = Fingerprint.from_row(rows[digest][:drawn])
-            rendered = RenderStats.from_row(rows[digest][drawn:]) if drawing is not None else None
+            rendered = RenderStats.from_row(rows[digest][drawn:]) if image_transform is not None else None
             measured.append(Measured(clip, digest, clip.path.stat().st_size, facts, found, rendered))
     return measured, failed
 
@@ -96,9 +103,20 @@ class _Decoding:
     """Decoding under way; what it found is kept even when interrupted."""
 
     def __init__(
-        self, index: AudioIndex, window: Window, drawing: Drawing | None, store: FeatureCache, dataset: str
+        self,
+        index: AudioIndex,
+        window: Window,
+        image_transform: ImageTransform | None,
+        store: FeatureCache,
+        dataset: str,
     ) -> None:
-        self.index, self.window, self.drawing, self.store, self.dataset = index, window, drawing, store, dataset
+        self.index, self.window, self.image_transform, self.store, self.dataset = (
+            index,
+            window,
+            image_transform,
+            store,
+            dataset,
+        )
 
     def run(
         self, paths: Mapping[str, Path], workers: int, progress: Progress | None
@@ -133,10 +151,12 @@ class _Decoding:
             raise UnreadableAudio(unreadable(path, "it changed after it was listed; run the same again"))
         self.index.record(digest, self.window, facts)
         row = fingerprints.fingerprint(waveform).row()
-        if self.drawing is None:
+        if self.image_transform is None:
             return row
-        drawn = resampled(waveform, self.drawing.window.sample_rate)
-        return np.concatenate([row, self.drawing.stats(drawn, self.drawing.picture(drawn), facts).row()])
+        drawn = resampled(waveform, self.image_transform.window.sample_rate)
+        return np.concatenate(
+            [row, self.image_transform.stats(drawn, self.image_transform.picture(drawn), facts).row()]
+        )
 
     def keep(self, rows: Mapping[str, Row]) -> None:
         """Write rows and facts; a place that cannot be written costs time next time, nothing else."""

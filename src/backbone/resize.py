@@ -9,7 +9,7 @@ from jaxtyping import Float32, UInt8
 from src.errors import UserError
 
 
-def squash(
+def resize(
     picture: UInt8[np.ndarray, "rows columns *colours"], height: int, width: int, *, antialias: bool
 ) -> Float32[np.ndarray, "colours height width"]:
     """Resize a picture to height x width by bilinear interpolation, unrounded.
