@@ -1,4 +1,4 @@
-# `make help` lists the targets. Everything is installed into .venv by `make setup`, which the others call.
+# `make help` lists the targets. Everything is installed into .venv, by `make setup` and, for tests, with the extra `dev`.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
@@ -14,12 +14,16 @@ DATASETS := genre,short_genre,instrument,vocalist,composer,ballroom,nsynth_famil
 help: ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(REPORTS\)):.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/; s/^\$$\(REPORTS\)/table1.../' | expand -t 14
 
-setup: .venv/.ready ## make .venv with everything the project needs
+setup: .venv/.ready ## make .venv with what running needs
 
-.venv/.ready: requirements.txt requirements-dev.txt constraints.txt
+.venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON): Python 3.11 is needed; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	touch $@
+
+.venv/.dev: .venv/.ready
+	.venv/bin/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	touch $@
 
 demo: setup ## the main job: genre and composer, two conditions, five seeds, then the comparison
@@ -39,24 +43,24 @@ paper: setup ## the paper's tables and figures from the runs there are: reports/
 $(REPORTS): setup ## one of them, e.g. make table2
 	$(PY) -m src.report name=$@
 
-test: setup ## run the tests, two at a time
+test: .venv/.dev ## run the tests, two at a time
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
-soak: setup ## the long tests as well: kills, races, restarts
+soak: .venv/.dev ## the long tests as well: kills, races, restarts
 	$(PY) -m pytest
 
-mutants: setup ## apply small wrong changes to the code, one at a time: do the tests notice? (an hour)
+mutants: .venv/.dev ## apply small wrong changes to the code, one at a time: do the tests notice? (an hour)
 	$(PY) tests/mutants.py
 
-check: setup ## lint, format and types
+check: .venv/.dev ## lint, format and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-bench: setup ## measure every promise of speed beside its alternative: reports/bench.md (a quarter of an hour, idle machine)
+bench: .venv/.dev ## measure every promise of speed beside its alternative: reports/bench.md (a quarter of an hour, idle machine)
 	$(PY) -m benchmarks.bench
 
-bench-scale: setup ## cost against clips, seeds and workers: reports/bench-scale.png (SIZE=quick: a minute)
+bench-scale: .venv/.dev ## cost against clips, seeds and workers: reports/bench-scale.png (SIZE=quick: a minute)
 	$(PY) -m benchmarks.scale $(SIZE)
 
 ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)

@@ -46,7 +46,6 @@ def everything() -> tuple[tuple[str, str], ...]:
     for path in (*SRC.rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")):
         found += [(str(path.relative_to(ROOT)), text) for text in texts(path)]
     found += [(str(path.relative_to(ROOT)), path.read_text("utf8")) for path in CONF.rglob("*.yaml")]
-    found += [(path.name, path.read_text("utf8")) for path in ROOT.glob("requirements*.txt")]
     return tuple(found)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _EXTRAS = {
-    "ray": ("hydra_plugins.hydra_ray_launcher", "requirements-ray.txt"),
-    "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "requirements-slurm.txt"),
-    "submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "requirements-slurm.txt"),
+    "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
+    "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
 }
 
 
@@ -30,9 +30,9 @@ def threads(launcher: Mapping[str, Any], cores: int) -> int:
 
 def missing(launcher: str) -> str | None:
     """How to install what a launcher needs, or None where it is there."""
-    plugin, file = _EXTRAS.get(launcher, ("src", ""))
+    plugin, extra = _EXTRAS.get(launcher, ("src", ""))
     try:
         there = importlib.util.find_spec(plugin) is not None
     except ModuleNotFoundError:
         there = False
-    return None if there else f"hydra/launcher={launcher}: not installed; install it with: pip install -r {file}"
+    return None if there else f"hydra/launcher={launcher}: not installed; install it with: pip install -e '.[{extra}]'"

@@ -1,8 +1,11 @@
 """A finished run into an MLflow model: packed in a folder, kept with the run, entered into the registry."""
 
 import json
+import re
+import tomllib
 import warnings
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 from src.errors import UserError
@@ -94,6 +97,7 @@ def _write_weights(model: TrainedModel, file: Path) -> None:
 
 
 def _requirements() -> list[str]:
-    """Packages as they are pinned beside the code; MLflow would look for them itself, slowly."""
-    lines = (_SOURCE.parent / "requirements.txt").read_text("utf8").splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    """The versions that this project needs and that are installed; MLflow would infer them itself, slowly."""
+    project = tomllib.loads((_SOURCE.parent / "pyproject.toml").read_text("utf8"))["project"]
+    names = [re.split(r"[^\w.-]", line)[0] for line in project["dependencies"]]
+    return [f"{name}=={version(name)}" for name in names]

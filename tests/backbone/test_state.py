@@ -8,11 +8,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
-from src.backbone.resize import resize, scaled
 from torch import Tensor, nn
 from torch.nn import functional
 
 from src.backbone import state as room
+from src.backbone.resize import resize, scaled
 from src.backbone.state import digest, fit, misfits, read_lite0, read_safetensors
 from src.errors import UserError
 

@@ -7,8 +7,8 @@ import pytest
 import soundfile
 import yaml
 from PIL import Image
-from src.backbone.resize import resize
 
+from src.backbone.resize import resize
 from src.errors import UserError
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.phase import Phase, wheel

@@ -1,4 +1,4 @@
-"""Datasets for which mirdata knows addresses, checksums and labels; `requirements-mirdata.txt` installs it."""
+"""Datasets for which mirdata knows addresses, checksums and labels; the extra `datasets` installs it."""
 
 import importlib
 import re
@@ -118,7 +118,7 @@ def _mirdata() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(
             f"this dataset is fetched with mirdata, which is not installed ({error}); "
-            "install it with: pip install -r requirements-mirdata.txt -c constraints.txt"
+            "install it with: pip install -e '.[datasets]' -c constraints.txt"
         ) from error
 
 

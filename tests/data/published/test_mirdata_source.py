@@ -165,7 +165,7 @@ def test_an_archive_that_is_gone_can_be_brought_by_hand(stub, server, tmp_path):
 
 def test_without_the_extra_it_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mirdata", None)
-    with pytest.raises(UserError, match=r"mirdata, which is not installed.*pip install -r requirements-mirdata\.txt"):
+    with pytest.raises(UserError, match=r"mirdata, which is not installed.*pip install -e '\.\[datasets\]'"):
         fetch("irmas", tmp_path)
 
 
