@@ -9,7 +9,7 @@ REPORTS := table1 table2 table3 table4 followup claims controls variance compare
   figure1 figure2 figure3 figure4 figure5 figure6 figure7
 DATASETS := genre,short_genre,instrument,vocalist,composer,ballroom,nsynth_family,nsynth_instrument,nsynth_organ,timing_timbre
 
-.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak mutants check bench bench-scale ui server clean
+.PHONY: help setup demo data paper paper-runs $(REPORTS) test soak mutants check map bench bench-scale ui server clean
 
 help: ## list the targets
 	@grep -hE '^([a-z0-9-]+|\$$\(REPORTS\)):.*## ' $(MAKEFILE_LIST) | sed -E 's/^([^:]+):.*## /\1\t/; s/^\$$\(REPORTS\)/table1.../' | expand -t 14
@@ -56,6 +56,9 @@ check: .venv/.dev ## lint, format and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+
+map: setup ## draw the rooms of src/ and their imports: docs/rooms.png
+	$(PY) docs/map.py
 
 bench: .venv/.dev ## measure every promise of speed beside its alternative: reports/bench.md (a quarter of an hour, idle machine)
 	$(PY) -m benchmarks.bench
