@@ -111,7 +111,7 @@ class SweepCallback(Callback):
         self._folder = Path(config.hydra.sweep.dir).absolute() / f"results-{uuid.uuid4().hex[:12]}"
         _make_folder(self._folder)
         here = str(config.hydra.launcher.get("_target_")).rpartition(".")[2] in _ON_THIS_MACHINE
-        if self._jobs is not None and here and config.hydra.job.name in ("train", "prefetch"):
+        if self._jobs is not None and here and config.hydra.job.name in ("train", "features"):
             _check_backbones(self._jobs, self._folder)
         self._take_over()
         _current.forecast = time.monotonic()

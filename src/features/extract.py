@@ -64,7 +64,7 @@ def extract(
     """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
 
     Args:
-        cache: as in `read_contents`. workers: cores to use, by processes for many clips and by threads for few.
+        cache: as in `read_digests`. workers: cores to use, by processes for many clips and by threads for few.
         progress: told (clips done, clips to compute).
     """
     dataset, digests = contents.dataset, contents.digests

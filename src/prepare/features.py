@@ -7,7 +7,7 @@ from src.cli import launch as entry
 from src.cli import sweep
 
 
-@hydra.main(version_base="1.3", config_path="../../conf", config_name="prefetch")
+@hydra.main(version_base="1.3", config_path="../../conf", config_name="features")
 def main(cfg: DictConfig) -> None:
     """One job; it shares the work with all that run at the same time."""
     sweep.run_single(cfg, _prefetch)

@@ -101,7 +101,7 @@ def test_the_exit_status_is_honest(monkeypatch):
 
 def run_module(tmp_path: Path, *lines: str) -> subprocess.CompletedProcess[str]:
     """`python -m` of a module that imports what the lines below use."""
-    head = ("import atexit, os, signal, sys, time", "from src import entry", "sys.argv = ['train']")
+    head = ("import atexit, os, signal, sys, time", "from src.cli import launch as entry", "sys.argv = ['train']")
     (tmp_path / "command.py").write_text("\n".join([*head, *lines, ""]))
     words = [sys.executable, "-m", "command"]
     return subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)

@@ -200,7 +200,7 @@ def test_a_wrong_value_of_any_option_is_found_without_what_computes(tmp_path):
     program = (
         "import json, sys\n"
         "from hydra import compose, initialize_config_dir\n"
-        "from src import effect\n"
+        "from src.config import effect\n"
         "from src.errors import UserError\n"
         f"heavy = {HEAVY!r}\n"
         "found = []\n"

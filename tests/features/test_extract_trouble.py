@@ -108,7 +108,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 import toy as t
-from src.features.digests import read_contents
+from src.features.digests import read_digests
 from src.data.dataset import DatasetSettings, recordings
 from src.features.extract import extract
 
@@ -120,7 +120,7 @@ class Slow(t.Toy):
 values = dict(name=None, base=None, root={root!r}, classes=None, keep=None, label="class", relabel={{}},
     loudness_classes=5, source="recordings", start=0.0, duration=None, sample_rate=None, mono="mean",
     on_unreadable="fail", group_pattern=None, clips_per_class=60, render_seed=0)
-contents = read_contents(recordings(DatasetSettings(**values)), cache=Path({cache!r}), workers=1)
+contents = read_digests(recordings(DatasetSettings(**values)), cache=Path({cache!r}), workers=1)
 print("begun", flush=True)
 while not Path({go!r}).exists():
     time.sleep(0.01)
@@ -131,7 +131,9 @@ print("computed", found.computed, found.features.tobytes().hex(), flush=True)
 
 def test_two_processes_at_once_compute_once(place, start_train, tmp_path):
     go = tmp_path / "go"
-    program = PROGRAM.format(tests=str(Path(__file__).parent), root=str(place.root), cache=str(place.cache), go=str(go))
+    program = PROGRAM.format(
+        tests=str(Path(__file__).resolve().parents[1]), root=str(place.root), cache=str(place.cache), go=str(go)
+    )
     processes = [start_train([], tmp_path, program=program) for _ in range(2)]
     for process in processes:
         process.until("begun")

@@ -229,7 +229,7 @@ PROGRAM = """
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_die_with_their_parent(place, blow):
-    tests = Path(__file__).resolve().parent
+    tests = Path(__file__).resolve().parents[1]
     program = textwrap.dedent(PROGRAM.format(tests=str(tests), clip=str(place.files[0])))
     with subprocess.Popen([sys.executable, "-c", program], cwd=tests.parent, stdout=subprocess.PIPE, text=True) as run:
         workers = {int(run.stdout.readline()) for _ in range(2)}

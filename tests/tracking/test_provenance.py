@@ -19,12 +19,13 @@ def git(folder: Path, *words: str) -> str:
 @pytest.fixture
 def project(tmp_path):
     """The module that looks at its own repository, alone in one."""
-    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "tracking").mkdir(parents=True)
     (tmp_path / "conf").mkdir()
-    (tmp_path / "src" / "__init__.py").touch()
+    for folder in ("src", "src/tracking"):
+        (tmp_path / folder / "__init__.py").touch()
     (tmp_path / "conf" / "config.yaml").write_text("seed: 0\n")
     (tmp_path / "README.md").write_text("what it is\n")
-    shutil.copy(Path(provenance.__file__), tmp_path / "src" / "provenance.py")
+    shutil.copy(Path(provenance.__file__), tmp_path / "src" / "tracking" / "provenance.py")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "first")
