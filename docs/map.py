@@ -1,7 +1,7 @@
 """Draw the rooms of src/ and who imports whom: `make map` writes docs/rooms.png.
 
-A row for each room, in the order of the imports: what it holds, its lines, and a dot for each room that it imports, as large
-as the number of modules that do so. Every dot lies left of the diagonal: imports go one way.
+A row for each room, in the order of the imports: what it holds, its lines, and a dot for each room that it imports, as
+large as the number of modules that do so. Every dot lies left of the diagonal: imports go one way.
 """
 
 import ast
