@@ -8,8 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from src.cli import launch as entry
-from src.cli import sweep as sweeping
+from src.cli import launch, sweep
 
 if TYPE_CHECKING:
     from src.experiment import Outcome
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="config")
 def main(cfg: DictConfig) -> None:
     """One job."""
-    sweeping.run_job(cfg, _train)
+    sweep.run_job(cfg, _train)
 
 
 def _train(cfg: DictConfig, shared: Path) -> "Outcome":
@@ -27,10 +26,16 @@ def _train(cfg: DictConfig, shared: Path) -> "Outcome":
         from src.config.effect import check_job
 
         check_job(cfg, list(hydra_config.overrides.task))
-    from src.cli.job import train  # only now, since this imports what takes seconds
+    from src import experiment  # only now: torch and MLflow take seconds
+    from src.cli.terminal import progress_of
+    from src.config import build
+    from src.tracking.ledger import open_store
 
-    return train(cfg, shared)
+    sweep.share_threads(cfg)
+    store = open_store(*build.tracking(cfg))
+    force = build.parse_bool("force", cfg.force)
+    return experiment.run_experiment(build.experiment(cfg, shared), store, force=force, progress=progress_of(cfg))
 
 
 if __name__ == "__main__":
-    entry.launch(main, sweeping.finish)
+    launch.launch(main, sweep.finish)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from src.cli.console import Formatter, Guarded
+from src.cli.terminal import Formatter, Guarded
 from src.redaction import escape_html, printable_lines, redact
 
 

@@ -4,8 +4,6 @@ import atexit
 import gc
 import logging
 import os
-import re
-import shlex
 import signal
 import sys
 import traceback
@@ -15,14 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from src.cli import console, help
-from src.cli import launchers as launching
+from src.cli import overrides, terminal
 from src.redaction import redact
 
 TRACKING_URI = "EARSIGHT_TRACKING_URI"
 """Environment variable that conf/tracking/embedded.yaml reads; the place for an address with a password."""
 
-_NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
 _MOMENT = 0.01  # seconds
 # Signals received since `run` was called. Not an attribute of the exception: libraries that catch it raise another.
 _received: list[signal.Signals] = []
@@ -64,10 +60,10 @@ def run(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> 
     """
     from hydra.errors import HydraException
 
-    console.guard_streams()
+    terminal.guard_streams()
     hide_password()
-    help.register()
-    problem = _unreadable(sys.argv[1:])
+    overrides.register_resolver()
+    problem = overrides.unreadable(sys.argv[1:])
     if problem is not None:
         sys.stderr.write(problem)
         return 2
@@ -84,7 +80,7 @@ def run(job: Callable[[], object], finish: Callable[[], bool] | None = None) -> 
             status = _interrupted()
         except HydraException as error:
             sys.stderr.write("".join(f"{text}\n" for text in (error, error.__cause__) if text is not None))
-            sys.stderr.write(help.mistyped(sys.argv[1:]))
+            sys.stderr.write(overrides.mistyped(sys.argv[1:]))
             status = 1
         except BrokenPipeError:
             silence()
@@ -178,47 +174,3 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 def _interrupt_again(_: int, __: FrameType | None) -> None:
     raise KeyboardInterrupt(_received[0].name)
-
-
-def _unreadable(words: list[str]) -> str | None:
-    """What is wrong with an override that adds or removes a setting or cannot be read; None if all are fine."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    parser = OverridesParser.create()
-    for word in words:
-        if word.startswith("-") or ("=" not in word and not word.startswith("~")):
-            continue
-        if not word.partition("=")[0].strip("+~"):
-            return f"{word}: no setting is named before the =\n"
-        key, _, value = word.partition("=")
-        advice = launching.missing(value) if key == "hydra/launcher" else None
-        if advice is not None:
-            return f"{advice}\n"
-        refused = help.not_to_add(word)
-        if refused:
-            return refused
-        try:
-            parser.parse_override(word)
-        except HydraException as error:
-            return f"{word}: cannot be read as a setting ({str(error).splitlines()[0]})\n{_quoting(word)}"
-    return None
-
-
-def _quoting(word: str) -> str:
-    key, _, value = word.partition("=")
-    shown = f"{key}={_quoted(value)}"
-    # Inside double quotes a shell still reads these.
-    typed = shlex.quote(shown) if set(shown) & set('"$`\\!') else f'"{shown}"'
-    marks = " ".join(sorted(c for c in set(value) if c in _NEEDS_QUOTES or not c.isascii()))
-    return f"A value with {marks or 'such characters'} needs quotes of its own inside the shell's:\n  {typed}\n"
-
-
-def _quoted(value: str) -> str:
-    """A value, or each value of a list, in quotes as Hydra reads them: a backslash counts only before a quote."""
-    if value[:1] == "[" and value[-1:] == "]":
-        return f"[{','.join(_quoted(part.strip()) for part in value[1:-1].split(','))}]"
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        value = value[1:-1]
-    inner = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value)
-    return f"'{inner}'"

@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from src.cli import console, launch
+from src.cli import launch, terminal
 from src.config.jobs import Composer, Words, jobs_of
 from src.errors import UserError
 from src.redaction import redact
@@ -192,7 +192,7 @@ def run_job(cfg: DictConfig, function: Callable[[DictConfig, Path], "Outcome"]) 
     Raises:
         KeyboardInterrupt: the job was interrupted.
     """
-    console.guard_streams()  # a launcher's process has streams of its own
+    terminal.guard_streams()  # a launcher's process has streams of its own
 
     def run() -> dict[str, Any]:
         with shared_folder() as shared:
@@ -228,6 +228,32 @@ def shared_folder() -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
+
+
+def threads_of(launcher: Mapping[str, Any], cores: int) -> int:
+    """Threads that a job may extract with, so that all jobs of this machine together use each core once.
+
+    Args:
+        launcher: Hydra's settings of it. cores: that this process may use.
+    """
+    if "n_jobs" in launcher:
+        jobs = int(launcher["n_jobs"])
+        # joblib counts -1 as all cores, -2 as all but one
+        jobs = jobs if jobs > 0 else cores + 1 + jobs
+        return max(1, cores // max(1, jobs))
+    if "ray" in launcher:
+        # Ray's own default
+        return max(1, min(cores, int(launcher["ray"]["remote"].get("num_cpus", 1))))
+    return max(1, min(cores, int(launcher.get("cpus_per_task") or cores)))
+
+
+def share_threads(cfg: DictConfig) -> None:
+    """Set `workers` to this job's part of the machine, where it is not given."""
+    from src.config import build
+
+    if cfg.workers is None and HydraConfig.initialized():
+        launcher = cast(dict[str, Any], OmegaConf.to_container(HydraConfig.get().launcher, resolve=True))
+        cfg.workers = threads_of(launcher, build.workers(None))
 
 
 def finish() -> bool:

@@ -121,9 +121,9 @@ def choices(settings: Mapping[str, Any], *, own: Collection[str] = ()) -> Choice
         paths=build("paths", settings["paths"], Paths),
         tracking=build("tracking", settings["tracking"], TrackingSettings),
         workers=workers(settings["workers"]),
-        seed=whole("seed", settings["seed"]),
-        force=truth("force", settings["force"]),
-        progress=truth("progress", settings["progress"]),
+        seed=parse_int("seed", settings["seed"]),
+        force=parse_bool("force", settings["force"]),
+        progress=parse_bool("progress", settings["progress"]),
         scaling_of=None if undecided == head else _kind_of_weights(settings["backbone"]),
         settings={**settings, "head": {**settings["head"], **scaling}},
     )
@@ -252,7 +252,7 @@ def standardize(backbone: Mapping[str, Any]) -> bool:
     """Whether features of this backbone are standardised where the head does not say (measured; see its YAML)."""
     found = dict(backbone["standardize_features"])
     _check_names("backbone.standardize_features", found, ("published", "random"))
-    return {name: truth(f"backbone.standardize_features.{name}", value) for name, value in found.items()}[
+    return {name: parse_bool(f"backbone.standardize_features.{name}", value) for name, value in found.items()}[
         _kind_of_weights(backbone)
     ]
 
@@ -275,13 +275,13 @@ def workers(value: object) -> int:
     """Threads to extract with: as set, or one per core that this process may use."""
     if value is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = whole("workers", value)
+    found = parse_int("workers", value)
     if found < 1:
         raise UserError(f"workers: got {value}; expected 1 or more, or null for one per core")
     return found
 
 
-def truth(name: str, value: object) -> bool:
+def parse_bool(name: str, value: object) -> bool:
     """A setting that is on or off.
 
     Raises:
@@ -292,7 +292,7 @@ def truth(name: str, value: object) -> bool:
     return value
 
 
-def whole(name: str, value: object) -> int:
+def parse_int(name: str, value: object) -> int:
     """A whole number of at least 0.
 
     Raises:

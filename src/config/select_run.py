@@ -39,7 +39,9 @@ def open_model(cfg: DictConfig) -> TrainedModel:
         UserError: no such run, or its model cannot be had here exactly as it was.
     """
     run = find_run(cfg)
-    return load(run, store(cfg), lambda settings: _recipe(cfg, settings), exact=configure.truth("exact", cfg.exact))
+    return load(
+        run, store(cfg), lambda settings: _recipe(cfg, settings), exact=configure.parse_bool("exact", cfg.exact)
+    )
 
 
 def store(cfg: DictConfig) -> Store:

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.cli.console import progress_bar
+from src.cli.terminal import progress_bar
 from src.config import build as configure
 from src.config import select_run
 from src.data import folder, sources
@@ -160,7 +160,7 @@ def _format(output: object, out: Path | None) -> str:
 
 def _shown(cfg: DictConfig, out: Path | None) -> Callable[[int, int], None]:
     """A bar, unless rows go to the same terminal."""
-    wanted = configure.truth("progress", cfg.progress) and (out is not None or not sys.stdout.isatty())
+    wanted = configure.parse_bool("progress", cfg.progress) and (out is not None or not sys.stdout.isatty())
     return progress_bar("predict") if wanted else lambda *_: None
 
 

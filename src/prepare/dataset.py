@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.cli.console import progress_bar
+from src.cli.terminal import progress_bar
 from src.config import build as configure
 from src.data import dataset as datasets
 from src.data import manifest, published, sources
@@ -36,11 +36,11 @@ def make_ready(cfg: DictConfig) -> None:
     paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
     workers = configure.workers(cfg.workers)
     data = Path(paths.data)
-    allow_missing = configure.truth("allow_missing", cfg.allow_missing)
+    allow_missing = configure.parse_bool("allow_missing", cfg.allow_missing)
     fetched = replace(settings, source=_fetched(settings, data, allow_missing=allow_missing))
-    show = progress_bar(f"{settings.title}: rendering") if configure.truth("progress", cfg.progress) else None
+    show = progress_bar(f"{settings.title}: rendering") if configure.parse_bool("progress", cfg.progress) else None
     dataset = sources.load_dataset(fetched, data, workers=workers, progress=show)
-    anew = configure.truth("force", cfg.force)
+    anew = configure.parse_bool("force", cfg.force)
     contents = read_digests(dataset, cache=Path(paths.cache), workers=workers, anew=anew)
     dataset = contents.dataset
     listed = data / ".manifests" / f"{settings.title}.json"
@@ -48,7 +48,7 @@ def make_ready(cfg: DictConfig) -> None:
     manifest.write(listed, _manifest(settings, contents))
     _track(cfg, contents, listed)
     sys.stdout.write(describe(dataset) + f"\n  manifest: {listed}\n")
-    if configure.truth("audit", cfg.audit):
+    if configure.parse_bool("audit", cfg.audit):
         from src.prepare.audit.command import audit_dataset
 
         audit_dataset(cfg, dataset, settings)

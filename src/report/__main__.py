@@ -24,7 +24,7 @@ def _report(cfg: DictConfig) -> None:
 
     from hydra.core.hydra_config import HydraConfig
 
-    from src.cli.console import progress_bar
+    from src.cli.terminal import progress_bar
     from src.config import build
     from src.errors import UserError
     from src.report.asked import Typed
@@ -40,7 +40,7 @@ def _report(cfg: DictConfig) -> None:
         name=str(cfg.name),
         action=str(cfg.action),
         folder=Path(str(cfg.folder)),
-        resample_seed=build.whole("resample_seed", cfg.resample_seed),
+        resample_seed=build.parse_int("resample_seed", cfg.resample_seed),
         typed=typed,
         studio=ClipLoader(typed, build.workers(cfg.workers), show),
     )

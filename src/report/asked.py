@@ -190,7 +190,7 @@ def _check(experiment: str, axes: Mapping[str, Sequence[str]], typed: Typed) -> 
 def _seeds(swept: Sequence[str] | None, common: dict[str, str]) -> tuple[int, ...]:
     if swept is None:
         word = common.pop("seed", None)
-        return _SEEDS if word is None else (build.whole("seed", int(_value("seed", word))),)
+        return _SEEDS if word is None else (build.parse_int("seed", int(_value("seed", word))),)
     try:
         return _once("seed", (int(value) for value in swept))
     except ValueError as error:

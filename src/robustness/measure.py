@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.cli.console import progress_bar
+from src.cli.terminal import progress_bar
 from src.config import build as configure
 from src.config import select_run
 from src.data.dataset import DatasetSettings
@@ -47,7 +47,7 @@ def robustness(cfg: DictConfig) -> None:
     disturbances = wanted(cfg)
     model, store = select_run.open_model(cfg), select_run.store(cfg)
     paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
-    show = configure.truth("progress", cfg.progress)
+    show = configure.parse_bool("progress", cfg.progress)
     place = Runtime(
         Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), progress_bar if show else lambda _: None
     )
@@ -73,7 +73,7 @@ def wanted(cfg: DictConfig) -> list[Disturbance]:
     Raises:
         UserError: a value is no number, or impossible.
     """
-    seed, settings, found = configure.whole("noise_seed", cfg.noise_seed), configure.plain(cfg), []
+    seed, settings, found = configure.parse_int("noise_seed", cfg.noise_seed), configure.plain(cfg), []
     for kind in KINDS.values():
         values = settings[kind.name] or []
         if not isinstance(values, list):

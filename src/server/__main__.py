@@ -20,7 +20,7 @@ def _serve(cfg: DictConfig) -> None:
     from src.server.serving import serve
 
     binaries = None if cfg.postgres is None else Path(cfg.postgres)
-    serve(Path(cfg.paths.tracking) / "server", build.whole("port", cfg.port), binaries)
+    serve(Path(cfg.paths.tracking) / "server", build.parse_int("port", cfg.port), binaries)
 
 
 if __name__ == "__main__":

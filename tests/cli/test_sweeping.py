@@ -168,9 +168,9 @@ def test_a_mistake_of_ours_keeps_its_traceback_in_a_file(sweep, start_train, tin
     # What no one foresaw: stands for any bug.
     program = (
         "import runpy\n"
-        "from src.cli import job\n"
-        "def broken(cfg, shared): raise ZeroDivisionError('a bug')\n"
-        "job.train = broken\n"
+        "from src import experiment\n"
+        "def broken(*_, **__): raise ZeroDivisionError('a bug')\n"
+        "experiment.run_experiment = broken\n"
         "runpy.run_module('src.train', run_name='__main__')\n"
     )
     words = [*tiny, "dataset=folder", "dataset.root=sounds/bells"]

@@ -155,9 +155,9 @@ def test_one_worker_per_core_unless_said(configured, monkeypatch):
 @pytest.mark.parametrize("value", ["yes", "no", 1, 0, None, "true", "maybe"])
 def test_a_switch_is_true_or_false(value):
     with pytest.raises(UserError, match=r"force: got .*; expected true or false"):
-        build.truth("force", value)
-    assert build.truth("force", True) is True
-    assert build.truth("force", False) is False
+        build.parse_bool("force", value)
+    assert build.parse_bool("force", True) is True
+    assert build.parse_bool("force", False) is False
 
 
 def test_a_backbone_is_loaded_once_in_a_process(configured):

@@ -16,7 +16,8 @@ from typing import Any
 
 _HEAVY = (
     "torch", "mlflow.tracking", "mlflow.store.tracking.sqlalchemy_store", "pytorch_lightning", "sklearn.linear_model",
-    "matplotlib.pyplot", "pandas", "hydra", "src.cli.job", "src.config.build", "src.cli.sweep", "src.cli.sweep_table",
+    "matplotlib.pyplot", "pandas", "hydra", "src.experiment", "src.config.build", "src.cli.sweep",
+    "src.cli.sweep_table",
     "src.head.linear", "src.head.training", "src.backbone.pixels", "src.spectrogram.waveform", "src.data.split",
     "src.data.folder", "src.tracking.results",
 )  # fmt: skip

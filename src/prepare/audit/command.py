@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.cli.console import progress_bar
+from src.cli.terminal import progress_bar
 from src.config import build as configure
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings

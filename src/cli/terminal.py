@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from src.redaction import printable_lines, redact
 
-# Jobs of a sweep find the same things; each is told once, and stands in every job's log.
-_told: set[str] = set()
+# Jobs of a sweep warn of the same things: each is shown once, and stands in every job's log.
+_shown: set[str] = set()
 
 
 class Guarded(io.TextIOWrapper):
@@ -52,9 +53,9 @@ class BarHandler(logging.Handler):
         try:
             if record.levelno >= logging.WARNING:
                 text = record.getMessage()
-                if text in _told:
+                if text in _shown:
                     return
-                _told.add(text)
+                _shown.add(text)
             prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
             tqdm.write(prefix + self.format(record), file=sys.stderr)
         except Exception:
@@ -62,12 +63,12 @@ class BarHandler(logging.Handler):
 
 
 def progress_bar(title: str) -> Callable[[int, int], None]:
-    """What to tell of (done, in all): a bar on a terminal, a line every ten seconds elsewhere."""
+    """A function to be called with (done, total): a bar on a terminal, a line every ten seconds elsewhere."""
     bar: tqdm[None] | None = None
-    begun = said = time.monotonic()
+    begun = shown = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
-        nonlocal bar, said
+    def show(done: int, total: int) -> None:
+        nonlocal bar, shown
         if sys.stderr.isatty():
             bar = bar or tqdm(total=total, desc=title, unit="clip", leave=False)
             bar.update(done - bar.n)
@@ -75,9 +76,16 @@ def progress_bar(title: str) -> Callable[[int, int], None]:
                 bar.close()
             return
         now = time.monotonic()
-        if now - said > 10 and max(2, total // 50) < done < total:  # the first clips pay for what is loaded once
+        if now - shown > 10 and max(2, total // 50) < done < total:  # the first clips pay for what is loaded once
             left = (now - begun) / done * (total - done)
             logging.getLogger(__name__).info("%s: %d of %d, about %.0f s left", title, done, total, left)
-            said = now
+            shown = now
 
-    return tell
+    return show
+
+
+def progress_of(cfg: DictConfig) -> Callable[[str], Callable[[int, int], None] | None]:
+    """`progress_bar`, or nothing where the setting `progress` is off."""
+    from src.config import build
+
+    return progress_bar if build.parse_bool("progress", cfg.progress) else lambda _: None

@@ -1,6 +1,9 @@
-"""`--help`: every option of every group, each explained by the first line of its own file; and names mistyped."""
+"""What is typed on the command line: help on it, and what is wrong with it, before Hydra sees it."""
 
 import difflib
+import importlib.util
+import re
+import shlex
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -11,9 +14,16 @@ from omegaconf import OmegaConf
 _CONF = Path(__file__).resolve().parents[2] / "conf"
 _WIDTH = 30
 _TABLES = ("dataset.classes.", "dataset.relabel.")
+_NEEDS_QUOTES = "(){}[]=,:\\ \t#'\""
+# Launchers that an extra of the package brings: the module to look for, and the extra.
+_EXTRAS = {
+    "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
+    "submitit_local": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+    "submitit_slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
+}
 
 
-def register() -> None:
+def register_resolver() -> None:
     """Let help templates say `${options:GROUP}`."""
     OmegaConf.register_new_resolver("options", options, replace=True)
 
@@ -23,8 +33,8 @@ def options(group: str) -> str:
     lines = []
     for path in sorted((_CONF / group).glob("*.yaml")):
         comments = [line for line in path.read_text().splitlines() if line.startswith("#") and "@package" not in line]
-        told = comments[0].lstrip("# ") if comments else ""
-        lines.append(f"  {group + '=' + path.stem:<{_WIDTH}} {told}")
+        explanation = comments[0].lstrip("# ") if comments else ""
+        lines.append(f"  {group + '=' + path.stem:<{_WIDTH}} {explanation}")
     return "\n".join(lines)
 
 
@@ -42,7 +52,7 @@ def mistyped(words: Iterable[str]) -> str:
     return "".join(lines)
 
 
-def not_to_add(word: str) -> str:
+def _not_to_add(word: str) -> str:
     """Why an override that adds (`+`, `++`) or removes (`~`) a setting is refused; empty where it is not.
 
     Nothing reads an added setting, and none can be missing. Hydra's own settings, and tables that a person fills, may
@@ -85,3 +95,59 @@ def _names(content: object) -> Iterable[str]:
     for key, value in content.items() if isinstance(content, dict) else ():
         yield str(key)
         yield from (f"{key}.{inner}" for inner in _names(value))
+
+
+def unreadable(words: Iterable[str]) -> str | None:
+    """What is wrong with the first override that cannot be used, in lines for a person; None: all can be."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in words:
+        if word.startswith("-") or ("=" not in word and not word.startswith("~")):
+            continue
+        if not word.partition("=")[0].strip("+~"):
+            return f"{word}: no setting is named before the =\n"
+        key, _, value = word.partition("=")
+        advice = _missing_launcher(value) if key == "hydra/launcher" else None
+        if advice is not None:
+            return f"{advice}\n"
+        refused = _not_to_add(word)
+        if refused:
+            return refused
+        try:
+            parser.parse_override(word)
+        except HydraException as error:
+            return f"{word}: cannot be read as a setting ({str(error).splitlines()[0]})\n{_quoting(word)}"
+    return None
+
+
+def _quoting(word: str) -> str:
+    key, _, value = word.partition("=")
+    shown = f"{key}={_quoted(value)}"
+    # Inside double quotes a shell still reads these.
+    typed = shlex.quote(shown) if set(shown) & set('"$`\\!') else f'"{shown}"'
+    marks = " ".join(sorted(c for c in set(value) if c in _NEEDS_QUOTES or not c.isascii()))
+    return f"A value with {marks or 'such characters'} needs quotes of its own inside the shell's:\n  {typed}\n"
+
+
+def _quoted(value: str) -> str:
+    """A value, or each value of a list, in quotes as Hydra reads them: a backslash counts only before a quote."""
+    if value[:1] == "[" and value[-1:] == "]":
+        return f"[{','.join(_quoted(part.strip()) for part in value[1:-1].split(','))}]"
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    inner = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value)
+    return f"'{inner}'"
+
+
+def _missing_launcher(launcher: str) -> str | None:
+    """How to install what a launcher needs, or None where it is there."""
+    plugin, extra = _EXTRAS.get(launcher, ("src", ""))
+    try:
+        installed = importlib.util.find_spec(plugin) is not None
+    except ModuleNotFoundError:
+        installed = False
+    return (
+        None if installed else f"hydra/launcher={launcher}: not installed; install it with: pip install -e '.[{extra}]'"
+    )

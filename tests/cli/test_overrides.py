@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.cli.help import mistyped
+from src.cli.overrides import mistyped
 
 
 @pytest.mark.parametrize(
