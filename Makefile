@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
 PORT ?= 5000
+BACKEND ?= sqlite:///$(CURDIR)/mlruns/server/mlflow.db
 
 .DEFAULT_GOAL := help
 REPORTS := table1 table2 table3 table4 followup claims controls variance compare \
@@ -69,8 +70,10 @@ bench-scale: .venv/.dev ## cost against clips, seeds and workers: reports/bench-
 ui: setup ## open the MLflow UI on 127.0.0.1 (PORT=5000)
 	$(PY) -m src.sweep.ui port=$(PORT)
 
-server: setup ## MLflow on PostgreSQL (Debian's postgresql) on 127.0.0.1 (PORT=5000)
-	$(PY) -m src.server port=$(PORT)
+server: setup ## a tracking server on 127.0.0.1 (PORT=5000 BACKEND=any database of SQLAlchemy)
+	mkdir -p mlruns/server
+	MLFLOW_DISABLE_TELEMETRY=true .venv/bin/mlflow server --host 127.0.0.1 --port $(PORT) \
+	  --backend-store-uri '$(BACKEND)' --artifacts-destination '$(CURDIR)/mlruns/server/artifacts'
 
 clean: ## remove caches (not data, not runs)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache data/.cache

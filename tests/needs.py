@@ -29,18 +29,6 @@ def _can_mount() -> bool:
         return False
 
 
-def _has_postgresql() -> bool:
-    from src.errors import UserError
-    from src.server.postgres import found
-
-    named = os.environ.get("EARSIGHT_POSTGRES")
-    try:
-        found(None if named is None else Path(named))
-    except UserError:
-        return False
-    return True
-
-
 AUDIO_PROGRAMS = ("ffmpeg", "lame", "sox", "opusenc", "oggenc", "oggdec", "flac")
 
 # fixture -> whether tests that use it can run, and what they want
@@ -52,7 +40,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         "encoders (Debian: apt-get install ffmpeg lame sox libsox-fmt-all opus-tools vorbis-tools flac)",
     ),
     "bound": (_can_mount, "root, to mount a folder at two places (in a container: CAP_SYS_ADMIN)"),
-    "postgres": (_has_postgresql, "PostgreSQL (Debian: apt-get install postgresql)"),
+    "postgres": (
+        lambda: "EARSIGHT_POSTGRES" in os.environ,
+        "PostgreSQL: EARSIGHT_POSTGRES=postgresql://USER:PASSWORD@HOST:PORT, of a user who may create databases",
+    ),
     "clock_library": (lambda: faketime() is not None, "libfaketime (Debian: apt-get install faketime)"),
     "ray_python": (RAY.exists, "the environment for Ray that docs/sweeps.md tells how to make"),
 }

@@ -19,11 +19,11 @@ ROOMS = (
     "errors", "redaction", "data", "spectrogram", "backbone", "evaluation", "features", "head", "tracking",
     "experiment", "config", "cli",
 )  # fmt: skip
-COMMANDS = ("train", "predict", "prepare", "explain", "show", "gallery", "sweep", "robustness", "report", "server")
+COMMANDS = ("train", "predict", "prepare", "explain", "show", "gallery", "sweep", "robustness", "report")
 # What `python -m` starts.
 ENTRY_POINTS = (
     "train", "show", "predict.__main__", "prepare.__main__", "prepare.cache", "prepare.features", "explain.__main__",
-    "gallery.__main__", "sweep.__main__", "sweep.ui", "robustness.__main__", "report.__main__", "server.__main__",
+    "gallery.__main__", "sweep.__main__", "sweep.ui", "robustness.__main__", "report.__main__",
 )  # fmt: skip
 
 # The only modules, by the start of their name, that may import a library.

@@ -308,8 +308,8 @@ def _targets(settings: object) -> Iterator[object]:
 def _brought(ledger: Ledger, copy: Copy, place: Path) -> bool:
     """Write one run unless its identity is known; whether it was new."""
     identity = copy.tags["identity"]
-    with ledger.book.held(identity, "another process is at this run; waiting for it"):
-        if look_up(ledger.store, ledger.book, identity)[1] is not None:
+    with ledger.index.held(identity, "another process is at this run; waiting for it"):
+        if look_up(ledger.store, ledger.index, identity)[1] is not None:
             return False
         ledger.write(identity, copy, place)
     return True

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 _AT_ONCE = 100  # MLflow's limit on params and on tags in one call; on metrics it is 1000
 # Tags that belong to the store that it was read from (its user, its source file), or to who computed it.
-_STAYS = ("mlflow.", "host", "boot", "pid", "pid_started", "beat", "claim", "delivered.")
+_STAYS = ("mlflow.", "host", "boot", "pid", "pid_started", "delivered.")
 
 
 @dataclass(frozen=True)

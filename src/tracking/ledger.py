@@ -9,11 +9,9 @@ from pathlib import Path
 
 from src.errors import UserError
 from src.tracking.copying import Copy, local_folder
-from src.tracking.heartbeat import PATIENCE, Heartbeat
-from src.tracking.liveness import Liveness
 from src.tracking.owner import Owner
 from src.tracking.run_index import Entry, RunIndex, look_up
-from src.tracking.server import Claim, Server
+from src.tracking.server import Server
 from src.tracking.store import Run, RunRecord, Store, TrackingSettings, differences, files_in, recorded_files
 
 log = logging.getLogger(__name__)
@@ -35,14 +33,13 @@ class Job:
     """One identity, held by this process.
 
     Attributes:
-        known: its finished run, where there is one. claim: what holds it on the server, where one is used.
+        known: its finished run, where there is one.
     """
 
     ledger: "Ledger"
     identity: str
     forced: bool
     known: RunRecord | None
-    claim: Claim | None = None
 
     @contextmanager
     def run(self, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
@@ -50,30 +47,25 @@ class Job:
         store = self.ledger.store
         forced = {"forced": "true"} if self.forced else {}
         owned = {**tags, **forced, **Owner.here().tags(), "identity": self.identity}
-        with store.run(name, owned) as run, Heartbeat(store.client, run.run_id):
+        with store.run(name, owned) as run:
             yield run
         self.ledger.enter(self.identity, run.run_id)
         if self.ledger.server is not None:
-            self.ledger.server.deliver(store, run.run_id, self.claim)
+            self.ledger.server.deliver(store, run.run_id)
 
 
 class Ledger:
     """The runs of one experiment by identity."""
 
-    def __init__(self, store: Store, *, patience: float = PATIENCE) -> None:
-        """The ledger of an embedded store, and of the server that it delivers to (`store.remote`).
-
-        Args:
-            patience: seconds without a sign of life after which a process on another machine counts as dead.
-        """
+    def __init__(self, store: Store) -> None:
+        """The ledger of an embedded store, and of the server that it delivers to (`store.remote`)."""
         self.store = store
-        self.book = RunIndex(store.home, store.shown, store.experiment)
-        self.server = None if store.remote is None else Server(store.remote, store.home, patience)
-        self._watch = Liveness(patience)
+        self.index = RunIndex(store.home, store.shown, store.experiment)
+        self.server = None if store.remote is None else Server(store.remote, store.home)
 
     def finished(self, identity: str) -> RunRecord | None:
         """The newest finished run of this identity: here, or else on the server where that answers."""
-        found = look_up(self.store, self.book, identity)[1]
+        found = look_up(self.store, self.index, identity)[1]
         return found if found is not None or self.server is None else self.server.finished(identity)
 
     def holder(self, run: RunRecord) -> Store:
@@ -83,7 +75,7 @@ class Ledger:
 
     @contextmanager
     def job(self, identity: str, *, force: bool) -> Iterator[Job]:
-        """This identity, alone among all processes that share the store or its server.
+        """This identity, alone among all processes that share the store.
 
         Where another process computes it, this waits. The job that comes out is known, or this process's to run.
 
@@ -100,14 +92,9 @@ class Ledger:
             self._hand_over(known)
             yield Job(self, identity, force, known)
             return
-        with self.book.held(identity, "another process computes this job; waiting for it"):
+        with self.index.held(identity, "another process computes this job; waiting for it"):
             self._settle(identity)
-            known = None if force else self._found_or_restored(identity)
-            if known is not None or self.server is None:
-                yield Job(self, identity, force, known)
-                return
-            with self.server.claim(identity, force=force) as claim:
-                yield Job(self, identity, force, claim.known, claim)
+            yield Job(self, identity, force, None if force else self._found_or_restored(identity))
 
     def enter(self, identity: str, run_id: str) -> RunRecord | None:
         """Write a finished run into the book; a store that is busy just now is asked when the run is looked up."""
@@ -116,7 +103,7 @@ class Ledger:
         try:
             run = self.store.get(run_id)
             if run is not None:
-                self.book.write(identity, run, Copy.of(self.store, run_id))
+                self.index.write(identity, run, Copy.of(self.store, run_id))
         except (UserError, MlflowException) as error:
             log.warning("run %s is not in the ledger yet (%s)", run_id, error)
             return None
@@ -142,26 +129,32 @@ class Ledger:
         return self.enter(identity, run_id)
 
     def _settle(self, identity: str) -> None:
-        """Mark runs of dead processes KILLED; wait for those of living ones (who hold it by another disk's lock)."""
-        told = False
+        """Mark runs of dead processes KILLED; wait for those of this machine that live.
+
+        Whoever is here holds the identity's lock, so that a run of another machine is one that nobody computes, or one
+        whose machine does not share the lock: that one may finish all the same, and then counts.
+        """
+        waiting = False
         while True:
             running = self.store.runs(f"tags.identity = '{identity}' AND attributes.status = 'RUNNING'")
-            living = [run for run in running if not self._buried(run)]
+            living = [run for run in running if not self._mark_dead(run)]
             if not living:
                 return
-            if not told:
+            if not waiting:
                 log.info("run %s: %s computes this job; waiting for it", living[0].run_id, Owner.of(living[0].tags))
-                told = True
+                waiting = True
             time.sleep(_PAUSE)
 
-    def _buried(self, run: RunRecord) -> bool:
-        reason = self._watch.dead(run)
-        if reason is not None:
-            self.store.end(run.run_id, "KILLED", reason)
-        return reason is not None
+    def _mark_dead(self, run: RunRecord) -> bool:
+        """Whether nobody on this machine computes a RUNNING run, which is then marked KILLED."""
+        owner = Owner.of(run.tags)
+        if owner is not None and owner.is_near and owner.lives:
+            return False
+        self.store.end(run.run_id, "KILLED", f"{owner or 'a process that left no name'} is gone")
+        return True
 
     def _found_or_restored(self, identity: str) -> RunRecord | None:
-        entry, found = look_up(self.store, self.book, identity)
+        entry, found = look_up(self.store, self.index, identity)
         return self._restored(identity, entry) if found is None and entry is not None else found
 
     def _restored(self, identity: str, entry: Entry) -> RunRecord | None:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """What the book says of an identity; the store has the last word.
+    """What the index says of an identity; the store has the last word.
 
     Attributes:
         run_id: of the newest finished run. artifacts: its folder of files. content: all else that it holds, as JSON
@@ -39,7 +39,7 @@ class RunIndex:
     """A folder beside an embedded database. Losing it, or any part of it, costs time and nothing else."""
 
     def __init__(self, home: Path, uri: str, experiment: str) -> None:
-        """The book of one experiment in one store; `home` is the folder of all books."""
+        """The index of one experiment in one store; `home` is the folder of all of them."""
         # by the database's name, not its path: machines that share the disk may see it elsewhere
         name = hashlib.sha256(f"{uri.rpartition('/')[2]} {experiment}".encode()).hexdigest()[:12]
         self._home = home.resolve()
@@ -89,20 +89,20 @@ class RunIndex:
             lock.release()
 
 
-def look_up(store: Store, book: RunIndex, identity: str) -> tuple[Entry | None, RunRecord | None]:
-    """What the book says of an identity, and its newest finished run in the store.
+def look_up(store: Store, index: RunIndex, identity: str) -> tuple[Entry | None, RunRecord | None]:
+    """What the index says of an identity, and its newest finished run in the store.
 
-    The store is asked for the one run that the book names. Only where there is none is it searched, which takes the
+    The store is asked for the one run that the index names. Only where there is none is it searched, which takes the
     longer the more runs it holds; what that finds is entered.
     """
-    entry = book.read(identity)
+    entry = index.read(identity)
     named = None if entry is None else store.get(entry.run_id)
     if named is not None and is_result(named, identity):
         return entry, named
     found = store.finished(identity)
     if found is not None:
         here = local_folder(found) is not None
-        book.write(identity, found, Copy.of(store, found.run_id) if here else None)
+        index.write(identity, found, Copy.of(store, found.run_id) if here else None)
     return entry and replace(entry, lost=named is None), found
 
 

@@ -7,16 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -215,32 +216,51 @@ def filled() -> Callable[[Path, int], Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    """A PostgreSQL that runs; EARSIGHT_POSTGRES names the folder of its programs where Debian's are not meant."""
-    from src.server.postgres import Postgres
+def postgres() -> Iterator[str]:
+    """The address of an empty database on the PostgreSQL that EARSIGHT_POSTGRES names."""
+    from pytest_postgresql.janitor import DatabaseJanitor
 
-    named = os.environ.get("EARSIGHT_POSTGRES")
-    # pytest's own folders are closed to the user that PostgreSQL runs as where this is root
-    folder = Path(tempfile.mkdtemp(prefix="earsight-"))
+    place = urlsplit(os.environ["EARSIGHT_POSTGRES"])
+    name = f"earsight_{os.getpid()}"
+    janitor = DatabaseJanitor(
+        user=place.username, password=place.password, host=place.hostname, port=place.port, dbname=name
+    )
+    with janitor:
+        yield f"postgresql+psycopg://{place.netloc}/{name}"
+
+
+@contextmanager
+def mlflow_server(backend: str, folder: Path, port: int) -> Iterator[str]:
+    """What `make server` runs, for as long as the block; its address."""
+    program = str(Path(sys.executable).with_name("mlflow"))
+    words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", backend]
+    words += ["--artifacts-destination", str(folder / "artifacts")]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    process = subprocess.Popen([program, *words], env=environment, start_new_session=True, cwd=folder)
     try:
-        with Postgres(folder, None if named is None else Path(named)) as database:
-            yield database
+        for _ in range(600):
+            assert process.poll() is None, "the server ended"
+            with suppress(requests.RequestException):
+                requests.get(f"http://127.0.0.1:{port}/health", timeout=2).raise_for_status()
+                break
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
     finally:
-        shutil.rmtree(folder)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
-def serve(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """`with serve() as uri` or `serve(port=...)`: MLflow's server on that database, for as long as the block."""
-    from src.server.serving import HOST, mlflow_server
+def serve(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """`with serve() as uri` or `serve(port=..., backend=...)`: a tracking server for as long as the block."""
+    from src.tracking.store import Store, TrackingSettings
 
-    artifacts = tmp_path_factory.mktemp("served")
+    folder = tmp_path_factory.mktemp("served")
+    Store(TrackingSettings(None, "any"), database)
+    shutil.copy(database / "mlflow.db", folder / "mlflow.db")  # an empty database costs seconds to make
 
-    @contextmanager
-    def served(port: int | None = None) -> Iterator[str]:
-        number = free_port() if port is None else port
-        with mlflow_server(postgres.uri, artifacts, number, workers=1):
-            yield f"http://{HOST}:{number}"
+    def served(port: int | None = None, backend: str = f"sqlite:///{folder / 'mlflow.db'}") -> Any:
+        return mlflow_server(backend, folder, free_port() if port is None else port)
 
     return served
 

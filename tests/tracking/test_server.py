@@ -1,8 +1,9 @@
 """A tracking server on a real PostgreSQL: shared by machines without a shared disk, away, restarted, caught up with."""
 
+import re
 import shutil
+import subprocess
 import tempfile
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from src.tracking.copying import Copy
 from src.tracking.ledger import Ledger, open_store
 from src.tracking.store import Store, TrackingSettings
 
+ROOT = Path(__file__).resolve().parents[2]
 IDENTITY = "0123456789abcdef0123456789abcdef"
 
 
@@ -36,7 +38,7 @@ def machine(tmp_path: Path, database: Path, name: str) -> Callable[[str, str], L
             home.mkdir()
             # an empty database costs seconds to make
             shutil.copy(database / "mlflow.db", home / "mlflow.db")
-        return Ledger(open_store(TrackingSettings(uri, name), home), patience=1.0)
+        return Ledger(open_store(TrackingSettings(uri, name), home))
 
     return made
 
@@ -194,57 +196,24 @@ def test_a_password_is_in_nothing_that_a_delivery_writes(
         assert b"hunter2" not in path.read_bytes(), path
 
 
-def test_a_failed_job_is_failed_there_too(machine: Any, server: str, name: str, tmp_path: Path) -> None:
-    ledger = machine("one", server)
-    with pytest.raises(ZeroDivisionError), ledger.job(IDENTITY, force=False):
-        raise ZeroDivisionError("no clips")
-    [run] = there(server, name, tmp_path).runs()
-    assert (run.status, run.tags["reason"]) == ("FAILED", "ZeroDivisionError: no clips")
-    assert compute(ledger)
-    assert sorted(run.status for run in there(server, name, tmp_path).runs()) == ["FAILED", "FINISHED"]
-
-
-def test_a_dead_machine_is_not_waited_for_for_ever(machine: Any, server: str, name: str, tmp_path: Path) -> None:
-    store = there(server, name, tmp_path)
-    tags = {
-        "identity": IDENTITY,
-        "claim": "held",
-        "host": "far",
-        "boot": "0",
-        "pid": "1",
-        "pid_started": "1",
-        "beat": "3",
-    }
-    left = store.client.create_run(store.experiment_id, tags=tags).info.run_id
-    started = time.monotonic()
-    assert compute(machine("one", server))
-    # its patience is 1 s
-    assert time.monotonic() - started > 1
-    killed = store.get(left)
-    assert killed is not None
-    assert (killed.status, killed.tags["reason"]) == ("KILLED", "no sign of life from process 1 on far for 1 s")
-
-
 def statuses(store: Store) -> dict[str, int]:
     return dict(Counter(run.status for run in store.runs()))
 
 
-def test_machines_without_a_shared_disk_do_each_job_once(
-    kennel: Any, shelf: Any, small: Any, machines: Any, server: str, name: str, tmp_path: Path
+def test_machines_without_a_shared_disk_count_each_job_once(
+    machine: Any, server: str, name: str, tmp_path: Path
 ) -> None:
-    sweep = ["-m", *small, f"tracking.uri={server}", f"tracking.experiment={name}", "seed=0,1,2"]
-    folders = [machines(which) for which in ("one", "two")]
-    processes = [kennel.start(sweep, folder) for folder in folders]
-    assert [process.wait() for process in processes] == [0, 0], processes[0].said() + processes[1].said()
-    assert statuses(there(server, name, tmp_path)) == {"FINISHED": 3}
-    here = [shelf(folder).store(name).runs() for folder in folders]
-    assert len(here[0]) + len(here[1]) == 3
-    for runs, folder in zip(here, folders, strict=True):
-        for run in runs:
-            mine = shelf(folder).store(name).artifact(run.run_id, "predictions.csv")
-            arrived = there(server, name, tmp_path).finished(run.tags["identity"])
-            assert arrived is not None
-            assert there(server, name, tmp_path).artifact(arrived.run_id, "predictions.csv") == mine
+    """Both compute the job at the same time; what is delivered first counts, and both know it afterwards."""
+    one, two = machine("one", server), machine("two", server)
+    with one.job(IDENTITY, force=False) as here, two.job(IDENTITY, force=False) as elsewhere:
+        assert here.known is None
+        assert elsewhere.known is None
+        for job, accuracy in ((here, 0.5), (elsewhere, 0.6)):
+            with job.run("name", {"dataset": "d"}) as run:
+                run.log(metrics={"test/accuracy": accuracy, "clips/test": 4}, params={"seed": 0})
+    [arrived] = there(server, name, tmp_path).runs()
+    assert arrived.metrics["test/accuracy"] == 0.5
+    assert synced(one) == synced(two) == (0, 0)
 
 
 def test_a_server_restarted_in_the_middle_of_a_sweep(
@@ -252,20 +221,20 @@ def test_a_server_restarted_in_the_middle_of_a_sweep(
 ) -> None:
     folder = machines("one")
     with serve() as uri:
-        sweep = ["-m", *small, f"tracking.uri={uri}", f"tracking.experiment={name}", "seed=range(8)"]
+        sweep = ["-m", *small, f"tracking.uri={uri}", f"tracking.experiment={name}", "seed=range(4)"]
         process = kennel.start(sweep, folder)
-        process.until(lambda: "[2/8]" in process.said(), seconds=170)
+        process.until(lambda: "[1/4]" in process.said(), seconds=170)
     process.until(lambda: "runs stay here until it is back" in process.said(), seconds=170)
     with serve(port=int(uri.rpartition(":")[2])):
         assert process.wait() == 0, process.said()
-        assert "8 of 8 jobs finished" in process.said()
+        assert "4 of 4 jobs finished" in process.said()
         caught_up = kennel.run(
             ["action=sync", f"tracking.uri={uri}", f"tracking.experiment={name}"], folder, module="src.sweep"
         )
         assert caught_up.wait() == 0, caught_up.said()
         runs = there(uri, name, tmp_path).runs()
         finished = [run for run in runs if run.status == "FINISHED"]
-        assert len({run.tags["identity"] for run in finished}) == len(finished) == 8
+        assert len({run.tags["identity"] for run in finished}) == len(finished) == 4
 
 
 def test_killed_while_it_delivers(
@@ -279,7 +248,7 @@ def test_killed_while_it_delivers(
     assert [run.status for run in shelf(folder).store(name).runs()] == ["FINISHED"]
     caught_up = kennel.run(["action=sync", *words], folder, module="src.sweep")
     assert caught_up.wait() == 0, caught_up.said()
-    assert statuses(there(server, name, tmp_path)) in ({"FINISHED": 1}, {"FINISHED": 1, "KILLED": 1})
+    assert statuses(there(server, name, tmp_path)) == {"FINISHED": 1}
 
 
 def _log_at_once(kennel: Any, folder: Path, uri: str, each: int) -> None:
@@ -287,14 +256,13 @@ def _log_at_once(kennel: Any, folder: Path, uri: str, each: int) -> None:
     processes = []
     for n, home in enumerate(homes):
         home.mkdir()
-        # every second process is at the same jobs as its neighbour
-        processes.append(kennel.start([str(home), str(n // 2 * each), str(each), uri], folder, module="many"))
+        processes.append(kennel.start([str(home), str(n * each), str(each), uri], folder, module="many"))
     assert [process.wait() for process in processes] == [0] * 8, "".join(process.said() for process in processes)
     runs = there(uri, "many", folder).runs("attributes.status = 'FINISHED'")
     assert {run.tags["identity"]: run.metrics["test/accuracy"] for run in runs} == {
-        f"{n:032x}": n / 1000 for n in range(4 * each)
+        f"{n:032x}": n / 1000 for n in range(8 * each)
     }
-    assert len(runs) == 4 * each
+    assert len(runs) == 8 * each
     assert all(len(run.params) == 50 for run in runs)
 
 
@@ -303,13 +271,17 @@ def test_eight_processes_log_25_runs_each_through_the_server(kennel: Any, server
     _log_at_once(kennel, tmp_path, server, 25)
 
 
-def test_postgresql_is_begun_where_path_lacks_sbin(postgres: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from src.server.postgres import Postgres
+def test_any_database_will_do(machine: Any, serve: Any, postgres: str, name: str, tmp_path: Path) -> None:
+    with serve(backend=postgres) as uri:
+        assert compute(machine("one", uri), accuracy=1 / 3)
+        [arrived] = there(uri, name, tmp_path).runs()
+        assert (arrived.status, arrived.metrics["test/accuracy"]) == ("FINISHED", 1 / 3)
+        assert not compute(machine("two", uri))
 
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    folder = Path(tempfile.mkdtemp(prefix="earsight-"))
-    try:
-        with Postgres(folder, None) as other:
-            assert other.uri != postgres.uri
-    finally:
-        shutil.rmtree(folder)
+
+@pytest.mark.parametrize("target", ["server", "ui"])
+def test_servers_listen_on_this_machine_alone(target: str) -> None:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    program = (ROOT / "src" / "sweep" / "ui.py").read_text() if target == "ui" else done.stdout
+    assert re.search(r"--host\W+127\.0\.0\.1\b", program)
+    assert "0.0.0.0" not in program
