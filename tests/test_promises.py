@@ -100,7 +100,7 @@ def test_every_file_that_is_named_exists():
 
 def test_no_extra_of_the_package_is_named_that_it_does_not_have():
     project = (ROOT / "pyproject.toml").read_text("utf8")
-    named = {(where, name) for where, text in everything() for name in re.findall(r"\.\[([\w,-]+)\]'?", text)}
+    named = {(where, name) for where, text in everything() for name in re.findall(r"\.\[([a-z,-]+)\]'?", text)}
     for where, names in named:
         for name in names.split(","):
             assert re.search(rf"^{name} = \[", project, re.MULTILINE), f"{where}: pip install -e '.[{name}]'"
