@@ -16,7 +16,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Each room may import those above it; a command imports no other command.
 ROOMS = (
-    "errors", "redaction", "data", "spectrogram", "backbone", "evaluation", "features", "head", "tracking",
+    "errors", "data", "spectrogram", "backbone", "evaluation", "features", "head", "tracking",
     "experiment", "config", "cli",
 )  # fmt: skip
 COMMANDS = ("train", "predict", "prepare", "explain", "show", "gallery", "sweep", "robustness", "report")

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NoReturn
 
 from src.cli import overrides, terminal
-from src.redaction import redact
+from src.errors import redact
 
 TRACKING_URI = "EARSIGHT_TRACKING_URI"
 """Environment variable that conf/tracking/embedded.yaml reads; the place for an address with a password."""

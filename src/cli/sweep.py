@@ -20,8 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.cli import launch, terminal
 from src.config.jobs import Composer, Words, jobs_of
-from src.errors import UserError
-from src.redaction import redact
+from src.errors import UserError, redact
 
 if TYPE_CHECKING:
     from src.experiment import Outcome

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from src.redaction import printable_lines, redact
+from src.errors import printable_lines, redact
 
 # Jobs of a sweep warn of the same things: each is shown once, and stands in every job's log.
 _shown: set[str] = set()

@@ -25,12 +25,11 @@ from src.backbone.vision import TimmBackbone
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.data.split import Split
-from src.errors import UserError
+from src.errors import UserError, redact
 from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess
 from src.head import Head, Trainer, resolve_standardize
 from src.head.transfer import FineTune, Transfer, check_head
-from src.redaction import redact
 from src.spectrogram import Spectrogram
 from src.tracking.store import TrackingSettings
 

@@ -62,7 +62,7 @@ class Split:
         Raises:
             UserError: `grouped` without known groups, a class left without training clips.
         """
-        parts = self._parts(dataset)
+        parts = self.assign(dataset)
         missing = _untrained(dataset, parts)
         if missing:
             sizes = Counter(clip.label for clip in dataset.clips)
@@ -87,7 +87,8 @@ class Split:
             )
         return parts
 
-    def _parts(self, dataset: Dataset) -> list[Part]:
+    def assign(self, dataset: Dataset) -> list[Part]:
+        """The part of each clip, whatever that leaves for a class; what another rule replaces."""
         if self.name == "hash":
             return [hash_part(dataset.base, clip.name) for clip in dataset.clips]
         return self._folded(dataset)
@@ -95,7 +96,7 @@ class Split:
     def _works(self, dataset: Dataset) -> bool:
         """Whether every class has training clips and there are test clips."""
         try:
-            parts = self._parts(dataset)
+            parts = self.assign(dataset)
         except UserError:
             return False
         return "test" in parts and not _untrained(dataset, parts)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from src.errors import escape_html as escape
 from src.gallery.judged import Judged
 from src.gallery.media import Shown
-from src.redaction import escape_html as escape
 
 _CLASSES_SHOWN = 4
 

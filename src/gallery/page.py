@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from src.errors import escape_html as escape
 from src.gallery.cards import Cards
 from src.gallery.judged import Judged
-from src.redaction import escape_html as escape
 
 _HERE = Path(__file__).resolve().parent
 _REPORT_STYLE = _HERE.parent / "report" / "page.css"

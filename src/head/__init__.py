@@ -6,6 +6,7 @@ Only numpy is needed here; torch, Lightning and scikit-learn are imported by the
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Tensors = Mapping[str, np.ndarray]
 
-# kind -> the class whose `from_tensors` reads it
+# kind -> the class whose `from_tensors` reads it; of any other kind, `Fitted` in the module of that name here
 KINDS = {
     "linear": "src.head.network.FittedNetwork",
     "mlp": "src.head.network.FittedNetwork",
@@ -170,9 +171,10 @@ def load_head(kind: str, tensors: Tensors) -> FittedHead:
     Raises:
         UserError: the kind is unknown or the arrays are not those of such a head.
     """
-    if kind not in KINDS:
-        raise UserError(f"unknown head {kind!r}; expected one of: {', '.join(KINDS)}.")
-    module, _, name = KINDS[kind].rpartition(".")
+    own = f"src.head.{kind}"
+    if kind not in KINDS and not (kind.isidentifier() and find_spec(own)):
+        raise UserError(f"unknown head {kind!r}; expected one of: {', '.join(KINDS)}, or a module {own}.")
+    module, _, name = KINDS.get(kind, f"{own}.Fitted").rpartition(".")
     fitted: Any = getattr(import_module(module), name)
     try:
         return cast(FittedHead, fitted.from_tensors(kind, tensors))

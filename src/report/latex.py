@@ -2,7 +2,7 @@
 
 import textwrap
 
-from src.redaction import printable_lines
+from src.errors import printable_lines
 from src.report.document import Report, Table
 from src.report.markup import source_text
 from src.tracking.naming import one_line

@@ -3,8 +3,8 @@
 import csv
 import io
 
+from src.errors import printable_lines
 from src.evaluation.text_table import text_table
-from src.redaction import printable_lines
 from src.report.document import Report, Source, Table
 
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_{}[]<>|#~$"} | {"\n": " ", "\r": " "})

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.redaction import escape_html as escape
+from src.errors import escape_html as escape
 from src.report.document import Picture, Report, Source, Table
 
 _STYLE = Path(__file__).resolve().parent / "page.css"

@@ -16,8 +16,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from src.data.unpack import unpack
-from src.errors import UserError, printable
-from src.redaction import printable_lines, redact
+from src.errors import UserError, printable, printable_lines, redact
 from src.tracking.checkpoint import CONFIG, HEAD, Parts
 from src.tracking.copying import Copy, artifacts
 from src.tracking.database import ARTIFACTS

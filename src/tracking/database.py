@@ -16,8 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from filelock import FileLock
 
-from src.errors import UserError
-from src.redaction import redact
+from src.errors import UserError, redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from src.errors import UserError
-from src.redaction import redact
+from src.errors import UserError, redact
 from src.tracking.copying import Copy, artifacts
 from src.tracking.database import probe
 from src.tracking.run_index import RunIndex, look_up

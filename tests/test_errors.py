@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from src.cli.terminal import Formatter, Guarded
-from src.redaction import escape_html, printable_lines, redact
+from src.errors import escape_html, printable_lines, redact
 
 
 @pytest.mark.parametrize(
