@@ -76,7 +76,7 @@ class Experiment:
             contents: the dataset's clips and their files.
 
         Raises:
-            UserError: classes to keep or to relabel that the dataset has not, or a device that is not there.
+            UserError: classes to include or to relabel that the dataset has not, or a device that is not there.
         """
         classes = classes_of(self.dataset, contents.dataset)
         return {

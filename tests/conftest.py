@@ -251,7 +251,7 @@ def dataset_settings() -> Callable[..., Any]:
 
     def settings(root: Path | str, **changes: Any) -> DatasetSettings:
         values: dict[str, Any] = {
-            "name": None, "base": None, "root": str(root), "classes": None, "keep": None, "label": "class",
+            "name": None, "base": None, "root": str(root), "classes": None, "include_classes": None, "label": "class",
             "relabel": {}, "loudness_classes": 5, "source": "recordings", "start": 0.0, "duration": None,
             "sample_rate": None, "mono": "mean", "on_unreadable": "fail", "group_pattern": None, "clips_per_class": 60,
             "render_seed": 0,

@@ -179,7 +179,7 @@ def test_a_head_without_randomness_has_one_run_for_all_seeds(bench, birds):
 def test_all_classes_are_all_classes_in_any_order(bench, birds):
     first = bench.run(*birds, "seed=3")
     for keep in ("[owl,'zaun_könig']", "['zaun_könig',owl]"):
-        again = bench.run(*birds, "seed=3", f"dataset.keep={keep}")
+        again = bench.run(*birds, "seed=3", f"dataset.include_classes={keep}")
         assert (again.known, again.run_id) == (True, first.run_id)
 
 
@@ -200,8 +200,8 @@ MATTERS_TO_FEATURES = [
 ]  # fmt: skip
 DOES_NOT = [
     "seed=1", "head=one_vs_one", "split=hash", "split.seed=4", "trainer=quick", "workers=1", "tracking.experiment=x",
-    "paths.cache=c", "paths.data=d", "dataset.name=other", "dataset.on_unreadable=skip", "dataset.keep=[a,b]",
-    "preprocess.name=x", "progress=true", "force=true",
+    "paths.cache=c", "paths.data=d", "dataset.name=other", "dataset.on_unreadable=skip",
+    "dataset.include_classes=[a,b]", "preprocess.name=x", "progress=true", "force=true",
 ]  # fmt: skip
 
 

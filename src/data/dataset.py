@@ -27,7 +27,7 @@ class DatasetSettings:
         base: the dataset whose audio and split are used; None: its own name.
         root: folder of `<class>/<audio files>`.
         classes: label to its other names; None: every folder below root is a class.
-        keep: the labels that take part; None: all.
+        include_classes: the labels that take part; None: all.
         label: `class`, `loudness` (equal classes by RMS, quietest first), or a key of `relabel`.
         relabel: by label name, new class to the old classes it takes in.
         loudness_classes: how many equal classes `label=loudness` makes.
@@ -45,7 +45,7 @@ class DatasetSettings:
     base: str | None
     root: str
     classes: dict[str, list[str]] | None
-    keep: list[str] | None
+    include_classes: list[str] | None
     label: str
     relabel: dict[str, dict[str, list[str]]]
     loudness_classes: int
@@ -102,8 +102,8 @@ class DatasetSettings:
             known = [f"loud{i + 1}" for i in range(self.loudness_classes)]
         else:
             known = list((self.classes or ()) if self.label == "class" else self.relabel[self.label])
-        kept = None if self.keep is None or set(known) == set(self.keep) else sorted(set(self.keep))
-        return {"order": known or None, "keep": kept}
+        included = None if self.include_classes is None else sorted(set(self.include_classes))
+        return {"order": known or None, "include_classes": None if included == sorted(set(known)) else included}
 
 
 def recordings(settings: DatasetSettings) -> Dataset | None:
@@ -124,14 +124,14 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
         return None
     loose = listed.audio
     labels = tuple(settings.classes) if settings.classes else tuple(sorted(folders))
-    if settings.keep and settings.label == "class":
-        labels = tuple(label for label in labels if label in settings.keep)
+    if settings.include_classes and settings.label == "class":
+        labels = tuple(label for label in labels if label in settings.include_classes)
     missing = [label for label in labels if label not in folders]
     if missing:
         raise UserError(
             f"{printable(root)}: no folder for {', '.join(missing)}; expected {printable(root)}/<class>/<audio files> "
             f"for each of {', '.join(labels)}. Add the recordings, or leave classes out: "
-            f"'dataset.keep=[{','.join(folders)}]'"
+            f"'dataset.include_classes=[{','.join(folders)}]'"
         )
     clips: list[Clip] = []
     empty: UserError | None = None
@@ -204,13 +204,13 @@ def labelled(settings: DatasetSettings, dataset: Dataset, rms: Sequence[float]) 
         dataset: as listed. rms: of each clip, as recorded; read for `label=loudness` alone.
 
     Raises:
-        UserError: classes to keep or to relabel that the dataset has not.
+        UserError: classes to include or to relabel that the dataset has not.
     """
     if settings.label == "loudness":
         dataset = by_loudness(dataset, rms, settings.loudness_classes)
     elif settings.label != "class":
         dataset = relabelled(dataset, settings.relabel[settings.label])
-    return kept(dataset, settings.keep)
+    return select_classes(dataset, settings.include_classes)
 
 
 def classes_of(settings: DatasetSettings, dataset: Dataset) -> tuple[str, ...]:
@@ -253,7 +253,7 @@ def by_loudness(dataset: Dataset, rms: Sequence[float], classes: int) -> Dataset
     return _with_labels(dataset, labels, tuple(f"loud{i + 1}" for i in range(classes)))
 
 
-def kept(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
+def select_classes(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
     """Only the classes named; None: all.
 
     Raises:
@@ -263,7 +263,9 @@ def kept(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
         return dataset
     unknown = [label for label in labels if label not in dataset.classes]
     if unknown or len(set(labels)) < 2:
-        raise UserError(f"dataset.keep: got {list(labels)}; expected two or more of {', '.join(dataset.classes)}")
+        raise UserError(
+            f"dataset.include_classes: got {list(labels)}; expected two or more of {', '.join(dataset.classes)}"
+        )
     classes = tuple(label for label in dataset.classes if label in labels)
     return replace(dataset, classes=classes, clips=tuple(clip for clip in dataset.clips if clip.label in classes))
 

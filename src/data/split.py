@@ -116,7 +116,7 @@ class Split:
         if others:
             ways.append(f"use {' or '.join(f'split={name}' for name in others)}")
         if missing and len(dataset.classes) - len(missing) >= 2:
-            ways.append(f"leave {' and '.join(missing)} out with dataset.keep")
+            ways.append(f"leave {' and '.join(missing)} out with dataset.include_classes")
         return ", or ".join(ways)
 
     def _folded(self, dataset: Dataset) -> list[Part]:

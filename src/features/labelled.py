@@ -92,7 +92,7 @@ def list_clips(settings: DatasetSettings, place: Runtime, *, anew: bool = False)
     told = place.progress(f"{title}: rendering")
     dataset = sources.load_dataset(settings, place.data, workers=place.workers, progress=told)
     if settings.label == "class":
-        dataset = datasets.kept(dataset, settings.keep)
+        dataset = datasets.select_classes(dataset, settings.include_classes)
     return read_digests(dataset, cache=place.cache, workers=place.workers, anew=anew)
 
 

@@ -14,7 +14,7 @@ _TRAIN = "python -m src.train -m"
 _STAND_IN = ("dataset.clips_per_class", "dataset.render_seed")
 _AUTO = "src.backbone.auto.Auto"
 _CHOOSES_CLIPS = (
-    "name", "base", "root", "classes", "keep", "source", "group_pattern", "clips_per_class", "render_seed",
+    "name", "base", "root", "classes", "include_classes", "source", "group_pattern", "clips_per_class", "render_seed",
 )  # fmt: skip
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {

@@ -42,7 +42,7 @@ def test_what_the_message_tells_to_type_means_what_was_typed(name, capsys, monke
     ("typed", "meant"), [("[Tänze,b c]", ["Tänze", "b c"]), ("[ä(1), 'b']", ["ä(1)", "b"]), ("'ä", "'ä")]
 )
 def test_lists_are_quoted_value_by_value(typed, meant, capsys, monkeypatch):
-    line = told(f"dataset.keep={typed}", capsys, monkeypatch).splitlines()[-1].strip()
+    line = told(f"dataset.include_classes={typed}", capsys, monkeypatch).splitlines()[-1].strip()
     shell = subprocess.run(["sh", "-c", f"printf %s {line}"], capture_output=True, text=True, check=True)
     assert OverridesParser.create().parse_override(shell.stdout).value() == meant
 

@@ -42,10 +42,10 @@ WRONG = [
     ("dataset.duration=0", r"dataset\.duration: got 0\.0"),
     ("dataset.mono=right", r"dataset\.mono='right': input should be 'mean' or 'left'"),
     ("dataset.on_unreadable=ignore", r"dataset\.on_unreadable='ignore': input should be 'fail' or 'skip'"),
-    ("dataset.keep=rock", r"dataset\.keep='rock': input should be a valid list"),
+    ("dataset.include_classes=rock", r"dataset\.include_classes='rock': input should be a valid list"),
     (
-        "dataset.keep=[1,b]",
-        r"""dataset\.keep\.0=1: a text .* quotes, "dataset\.keep=\['1',\.\.\.\]\"""",
+        "dataset.include_classes=[1,b]",
+        r"""dataset\.include_classes\.0=1: a text .* quotes, "dataset\.include_classes=\['1',\.\.\.\]\"""",
     ),
     ("dataset.root=2024", r"""dataset\.root=2024: a text that looks .* needs quotes, "dataset\.root='2024'\""""),
     ("dataset.classes=[a,b]", r"dataset\.classes=\['a', 'b'\]: input should be a valid dictionary"),
@@ -106,14 +106,17 @@ def test_everything_is_checked_before_weights_are_loaded(configured, monkeypatch
 def test_values_arrive_as_their_types(configured):
     found = configured(
         "seed=0", "workers=3", "dataset.start=1", "dataset.duration=2", "trainer.max_steps=1e3", "head.learning_rate=1",
-        "preprocess.levels_dbfs=[-10,0]", "dataset.keep=[b,'2']", "dataset.sample_rate=8000", "split=kfold",
+        "preprocess.levels_dbfs=[-10,0]", "dataset.include_classes=[b,'2']", "dataset.sample_rate=8000", "split=kfold",
         "split.fold=2", "dataset.root='2024'",
     )  # fmt: skip
     assert (found.seed, found.workers, found.split.fold) == (0, 3, 2)
     assert (found.dataset.start, found.dataset.duration, found.dataset.sample_rate) == (1.0, 2.0, 8000)
     assert isinstance(found.dataset.start, float)
     assert (found.trainer.max_steps, found.head.learning_rate) == (1000, 1.0)
-    assert (found.pipeline.image_transform.preprocess.levels_dbfs, found.dataset.keep) == ([-10.0, 0.0], ["b", "2"])
+    assert (found.pipeline.image_transform.preprocess.levels_dbfs, found.dataset.include_classes) == (
+        [-10.0, 0.0],
+        ["b", "2"],
+    )
     assert found.dataset.root == "2024"
     assert found.pipeline.window == found.dataset.window
 

@@ -72,7 +72,12 @@ def test_a_setting_that_changes_nothing_is_refused_by_its_name(check, words, set
     "words",
     [
         [],
-        ["dataset.group_pattern='(.)'", "dataset.keep=[a,b]", "dataset.on_unreadable=skip", "dataset.start=1"],
+        [
+            "dataset.group_pattern='(.)'",
+            "dataset.include_classes=[a,b]",
+            "dataset.on_unreadable=skip",
+            "dataset.start=1",
+        ],
         ["dataset.label=loudness", "dataset.loudness_classes=2"],
         ["+dataset.relabel.size={a: [owl], b: [wren]}", "dataset.label=size"],
         ["dataset.base=x", "split=hash"],

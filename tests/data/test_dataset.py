@@ -8,7 +8,7 @@ import pytest
 
 from src.data import manifest
 from src.data.clip import Clip, Dataset
-from src.data.dataset import by_loudness, kept, prepared, recordings, relabelled
+from src.data.dataset import by_loudness, prepared, recordings, relabelled, select_classes
 from src.errors import UserError
 
 
@@ -52,9 +52,11 @@ def test_no_class_folder_is_no_dataset(tmp_path, dataset_settings):
 def test_a_class_that_is_missing_is_named_with_a_way_out(tmp_path, dataset_settings):
     touch(tmp_path, "rock/1.wav", "pop/1.wav")
     settings = dataset_settings(tmp_path, name="genre", classes={"rock": [], "pop": [], "metal": []})
-    with pytest.raises(UserError, match=r"no folder for metal.*'dataset\.keep=\[pop,rock\]'"):
+    with pytest.raises(UserError, match=r"no folder for metal.*'dataset\.include_classes=\[pop,rock\]'"):
         recordings(settings)
-    found = recordings(dataset_settings(tmp_path, classes={"rock": [], "pop": [], "metal": []}, keep=["pop", "rock"]))
+    found = recordings(
+        dataset_settings(tmp_path, classes={"rock": [], "pop": [], "metal": []}, include_classes=["pop", "rock"])
+    )
     assert found is not None
     assert found.classes == ("rock", "pop")
 
@@ -106,7 +108,7 @@ def test_a_file_in_two_classes_by_a_link_is_an_error_that_names_both(tmp_path, d
     (tmp_path / "c").symlink_to("a")
     with pytest.raises(UserError, match=r"2 files are in two classes.*\n.*a/1\.wav \(a\) and .*c/1\.wav \(c\)"):
         recordings(dataset_settings(tmp_path))
-    found = recordings(dataset_settings(tmp_path, keep=["a", "b"]))
+    found = recordings(dataset_settings(tmp_path, include_classes=["a", "b"]))
     assert found is not None
     assert len(found.clips) == 3
 
@@ -254,8 +256,8 @@ def test_uneven_loudness_classes_differ_by_one_clip():
 
 def test_kept():
     base = dataset_of({"a": 2, "b": 1, "c": 1})
-    assert kept(base, None) is base
-    found = kept(base, ["c", "a"])
+    assert select_classes(base, None) is base
+    found = select_classes(base, ["c", "a"])
     assert found.classes == ("a", "c")
     assert [clip.name for clip in found.clips] == ["a/0", "a/1", "c/0"]
     assert found.base == base.base
@@ -263,8 +265,8 @@ def test_kept():
 
 @pytest.mark.parametrize("labels", [["a"], ["a", "a"], [], ["a", "nine"]])
 def test_keeping_less_than_two_classes_or_unknown_ones(labels):
-    with pytest.raises(UserError, match=r"dataset\.keep: got .*; expected two or more of a, b"):
-        kept(dataset_of({"a": 1, "b": 1}), labels)
+    with pytest.raises(UserError, match=r"dataset\.include_classes: got .*; expected two or more of a, b"):
+        select_classes(dataset_of({"a": 1, "b": 1}), labels)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.data.clip import Clip, Dataset
-from src.data.dataset import by_loudness, kept, relabelled
+from src.data.dataset import by_loudness, relabelled, select_classes
 from src.data.split import Split, assign_folds, groups_on_both_sides, hash_part
 from src.errors import UserError
 
@@ -85,7 +85,7 @@ def test_hash_does_not_depend_on_seed_folder_subset_or_labels():
     louder = by_loudness(
         whole, [float(hash_part("r", c.name) == "test") + i / 999 for i, c in enumerate(whole.clips)], 3
     )
-    for other in (moved, kept(whole, ["a", "c"]), relabel, louder):
+    for other in (moved, select_classes(whole, ["a", "c"]), relabel, louder):
         for rule in (HASH, replace(HASH, seed=5, folds=9, fold=3)):
             assert all(expected[c.name] == part for c, part in zip(other.clips, rule.parts(other), strict=True))
     assert HASH.key() == replace(HASH, seed=5).key() == {"name": "hash"}

@@ -238,9 +238,9 @@ def test_a_class_without_training_clips_is_reported_before_anything_is_computed(
 
 def test_classes_that_are_not_there_are_reported_before_anything_is_computed(make, birds, tmp_path):
     with pytest.raises(
-        UserError, match=r"dataset\.keep: got \['tiny', 'small'\]; expected two or more of small, large"
+        UserError, match=r"dataset\.include_classes: got \['tiny', 'small'\]; expected two or more of small, large"
     ):
-        make(birds, label="size", relabel={"size": SIZES}, keep=["tiny", "small"])
+        make(birds, label="size", relabel={"size": SIZES}, include_classes=["tiny", "small"])
     with pytest.raises(UserError, match=r"dataset\.relabel: gull"):
         make(birds, label="size", relabel={"size": {"small": ["wren"], "large": ["owl", "gull"]}})
     assert not (tmp_path / "cache" / "features").exists()
@@ -293,7 +293,7 @@ def test_relabelling_keeps_features_and_split_of_each_clip(make, tmp_path, write
         return {clip.id: (row.tobytes(), part) for clip, row, part in rows}
 
     assert facts(plain) == facts(other)
-    subset = make(tmp_path / "d", split=HASH, keep=["a", "c"])
+    subset = make(tmp_path / "d", split=HASH, include_classes=["a", "c"])
     assert facts(subset).items() <= facts(plain).items()
     assert subset.dataset.classes == ("a", "c")
 

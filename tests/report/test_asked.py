@@ -105,7 +105,7 @@ def test_a_word_that_does_not_parse_is_refused():
 
 def test_sweeps_are_recognised():
     assert is_sweep("seed=0,1") and is_sweep("dataset=genre,composer")
-    assert not is_sweep("seed=0") and not is_sweep("-m") and not is_sweep("dataset.keep=[a,b]")
+    assert not is_sweep("seed=0") and not is_sweep("-m") and not is_sweep("dataset.include_classes=[a,b]")
 
 
 def test_the_reports_own_settings_are_not_the_trainers():

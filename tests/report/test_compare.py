@@ -76,7 +76,7 @@ def test_two_spellings_of_a_value_are_one_cell():
 
 def test_settings_that_mean_the_same_are_one_row(shelf):
     """The order in which classes are kept changes nothing: both cells have the one run."""
-    keep = "dataset.keep=[beethoven,mozart],[mozart,beethoven]"
+    keep = "dataset.include_classes=[beethoven,mozart],[mozart,beethoven]"
     cells = wanted("", Typed.of(["dataset=composer", keep, "preprocess=normalized", "seed=0"]))
     shelf.add(cells[0], 0, np.arange(40) < 30)
     report = compare(shelf.desk(cells))

@@ -27,7 +27,7 @@ PARAMS = {
     "backbone.weights": "/opt/weights/net.safetensors",
     "backbone._target_": "src.backbone.pixels.Pixels",
     "head._target_": "src.head.linear.Linear",
-    "dataset.keep": "['a/srv/b', 'c', '/srvs']",
+    "dataset.include_classes": "['a/srv/b', 'c', '/srvs']",
     "tracking.uri": "http://user:secret@host:5000",
 }
 NOTES = {
@@ -139,7 +139,7 @@ def test_no_path_and_no_password_of_this_machine(there: Ledger, exported: Path) 
         "backbone.weights": "net.safetensors",
         "backbone._target_": "src.backbone.pixels.Pixels",
         "head._target_": "src.head.linear.Linear",
-        "dataset.keep": "['a/srv/b', 'c', '/srvs']",
+        "dataset.include_classes": "['a/srv/b', 'c', '/srvs']",
         "tracking.uri": "http://user:***@host:5000",
     }
     assert run.tags["provenance"] == "recordings in clips"

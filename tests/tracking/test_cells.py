@@ -28,7 +28,7 @@ def _hydra() -> Iterator[None]:
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3,4"], [("seed=3",), ("seed=4",)]),
         (["seed=0,1", "seed=2,3"], [("seed=2",), ("seed=3",)]),
         (["seed=0,1", "seed=5"], [("seed=5",)]),
-        (["dataset.keep=[a,b]"], [("dataset.keep=[a,b]",)]),
+        (["dataset.include_classes=[a,b]"], [("dataset.include_classes=[a,b]",)]),
         (["head=glob(l*)"], [("head=linear",), ("head=logistic",)]),
         (["split=kfold", "split.fold=choice(0,1)"], [("split=kfold", "split.fold=0"), ("split=kfold", "split.fold=1")]),
     ],
@@ -49,7 +49,7 @@ def test_an_experiment_brings_its_axes_and_words_change_them() -> None:
     "words",
     [
         ("dataset=genre", "seed=3"),
-        ("dataset=folder", "dataset.root='a b'", "dataset.keep=[x,y]", "trainer.max_steps=7"),
+        ("dataset=folder", "dataset.root='a b'", "dataset.include_classes=[x,y]", "trainer.max_steps=7"),
         ("experiment=table3", "dataset=ballroom8", "preprocess=normalized", "seed=1", "head.learning_rate=0.5"),
         ("backbone=timm", "backbone.model=resnet18", "head=mlp"),
         ("paths.tracking=elsewhere", "+extra=1", "seed=2"),
