@@ -1,25 +1,216 @@
-"""Clips in which a band plays a tune in the style of the class: songs, dances, guitar pieces."""
+"""Clips in which a band plays a tune in the style of the class: songs, dances, guitar pieces.
+
+A tune of the corpus is laid out in bars and harmonised. Each member of the band plays a pattern over its chords.
+Swing and human timing then place the strokes in time.
+
+A pattern is a string that divides a bar into equal steps. `X`, `x` and `o` strike strongly, normally and softly, `-`
+holds, `.` rests. A line has digits instead: which tone of the chord (1, 3, 5, or 8 for the root an octave up).
+"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.data.render import corpus, roles
-from src.data.render.arrangement import Arrangement, PlannedClip, Song
-from src.data.render.description import ClassDescription
-from src.data.render.roles import Bar, Stroke
-from src.data.render.sampler import Note, Part
-from src.data.render.tune import OCTAVE, Tune, tune_of
+from src.data.render import corpus
+from src.data.render.corpus import Score
+from src.data.render.description import ClassDescription, PlannedClip
+from src.data.render.sampler import Arrangement, Note, Part, Song
+
+OCTAVE = 12
+# What a major key's third, sixth and seventh become in minor.
+LOWERED = {4: 3, 9: 8, 11: 10}
+
+
+class TuneNote(NamedTuple):
+    """Onset and duration in beats from the start of the bar, MIDI pitch."""
+
+    onset: float
+    duration: float
+    pitch: int
+
+
+class Chord(NamedTuple):
+    """A triad: pitch class of its root, 0 is C, and whether its third is minor."""
+
+    root: int
+    minor: bool
+
+    @property
+    def tones(self) -> tuple[int, int, int]:
+        """Semitones of root, third and fifth above the root."""
+        return (0, 3 if self.minor else 4, 7)
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A melody bar by bar, with one chord per bar."""
+
+    bars: tuple[tuple[TuneNote, ...], ...]
+    chords: tuple[Chord, ...]
+
+
+# Triads that a tune is harmonised with: (degree above the tonic, minor third, how readily it is taken).
+MAJOR = ((0, False, 0.3), (7, False, 0.2), (5, False, 0.2), (9, True, 0.0), (2, True, 0.0))
+MINOR = (
+    (0, True, 0.3),
+    (7, True, 0.0),
+    (7, False, 0.15),
+    (5, True, 0.2),
+    (8, False, 0.1),
+    (10, False, 0.1),
+    (3, False, 0.1),
+)
+MEMBER = {0: 1.2, 1: 1.1, 2: 1.0}
+FOREIGN, FIRST_BEAT, CHORD_CHANGE, HALF_CLOSE = -0.3, 2.0, 0.2, 0.5
+
+
+def tune_of(score: Score, beats: int, *, minor: bool) -> Tune:
+    """The tune of a score in bars of `beats` beats; `minor` turns a tune in major into one in minor.
+
+    A bar of 2/4 fills a bar of four beats; one of 6/8 fills two bars of three.
+    """
+    scale = 2.0 if score.metre in ("2/4", "6/8") else 1.0
+    count = max(1, round(score.quarters * scale / beats))
+    bars: list[list[TuneNote]] = [[] for _ in range(count)]
+    lower = minor and not score.minor
+    for onset, duration, pitch in score.parts[0]:
+        bar, beat = divmod(onset * scale, beats)
+        if bar < count:
+            degree = (pitch - score.tonic) % OCTAVE
+            lowered = pitch + (LOWERED.get(degree, degree) - degree if lower else 0)
+            bars[int(bar)].append(TuneNote(beat, duration * scale, lowered))
+    frozen = tuple(tuple(bar) for bar in bars)
+    return Tune(frozen, harmonised(frozen, score.tonic, minor=score.minor or minor))
+
+
+def harmonised(bars: tuple[tuple[TuneNote, ...], ...], tonic: int, *, minor: bool) -> tuple[Chord, ...]:
+    """For each bar the triad of the key that its notes fit best, ending on the tonic."""
+    chosen: list[Chord] = []
+    for index, bar in enumerate(bars):
+        left = len(bars) - 1 - index
+        best, most = Chord(tonic, minor), float("-inf")
+        for degree, third, readiness in MINOR if minor else MAJOR:
+            chord = Chord((tonic + degree) % OCTAVE, third)
+            score = readiness + _fit(bar, chord)
+            score += CHORD_CHANGE if chosen and chosen[-1] != chord else 0.0
+            score += HALF_CLOSE if left == 1 and degree == 7 else 0.0
+            if score > most:
+                best, most = chord, score
+        chosen.append(best if left else Chord(tonic, minor))
+    return tuple(chosen)
+
+
+def _fit(bar: tuple[TuneNote, ...], chord: Chord) -> float:
+    fit = 0.0
+    for onset, duration, pitch in bar:
+        degree = (pitch - chord.root) % OCTAVE
+        member = MEMBER[chord.tones.index(degree)] if degree in chord.tones else FOREIGN
+        fit += duration * (FIRST_BEAT if onset < 0.01 else 1.0) * member
+    return fit
+
+
+STROKES = {"X": 1.0, "x": 0.8, "o": 0.55}
+LINE_VELOCITY, TUNE_VELOCITY = 0.8, 0.85
+CYMBALS = {46, 49, 51, 52, 53, 55, 57, 59}
+CYMBAL_RINGS, DRUM_RINGS = 1.2, 0.35  # seconds
+CRASH = 49
+
+
+class Bar(NamedTuple):
+    """Where the band is.
+
+    Attributes:
+        chord: of this bar. tune: of this bar. beats: its length.
+        beat_seconds: at the band's tempo.
+        opens: first bar of a section. closes: last bar of a section.
+    """
+
+    chord: Chord
+    tune: tuple[TuneNote, ...]
+    beats: int
+    beat_seconds: float
+    opens: bool
+    closes: bool
+
+
+class Stroke(NamedTuple):
+    """A note before swing and human timing: onset and duration in beats from the start of the bar."""
+
+    onset: float
+    duration: float
+    pitch: int
+    velocity: float
+
+
+def drum_strokes(part: dict[str, Any], pattern: dict[int, str], bar: Bar) -> Iterator[Stroke]:
+    """Each drum has a pattern of its own; the last bar of a section may have a fill, the first a crash."""
+    played = part["fill"] if bar.closes and "fill" in part else pattern
+    if bar.opens and part.get("crash"):
+        yield Stroke(0.0, CYMBAL_RINGS / bar.beat_seconds, CRASH, 0.9)
+    for drum, steps in played.items():
+        rings = (CYMBAL_RINGS if drum in CYMBALS else DRUM_RINGS) / bar.beat_seconds
+        for onset, _, symbol in _struck(steps, bar.beats):
+            yield Stroke(onset, rings, drum, STROKES[symbol])
+
+
+def line_strokes(part: dict[str, Any], pattern: str, bar: Bar) -> Iterator[Stroke]:
+    """Tones of the chord one after another: a bass, or broken chords."""
+    root = nearest(bar.chord.root, part["centre"])
+    first, third, fifth = bar.chord.tones
+    tones = {"1": first, "3": third, "5": fifth, "8": OCTAVE, "0": OCTAVE + third}
+    for onset, duration, symbol in _struck(pattern, bar.beats):
+        stress = 0.1 if onset == 0 else 0.0
+        yield Stroke(onset, duration, root + tones[symbol], LINE_VELOCITY + stress)
+
+
+def chord_strokes(part: dict[str, Any], pattern: str, bar: Bar) -> Iterator[Stroke]:
+    """The whole chord at once: as power chord (root, fifth, octave) or triad in close position."""
+    if part["voicing"] == "power":
+        root = nearest(bar.chord.root, part["centre"])
+        pitches = [root, root + 7, root + OCTAVE]
+    else:
+        pitches = sorted(nearest((bar.chord.root + tone) % OCTAVE, part["centre"]) for tone in bar.chord.tones)
+    for onset, duration, symbol in _struck(pattern, bar.beats):
+        for pitch in pitches:
+            yield Stroke(onset, duration, pitch, STROKES[symbol])
+
+
+def tune_strokes(part: dict[str, Any], shift: int, bar: Bar) -> Iterator[Stroke]:
+    """The melody, `shift` semitones away from where the tune is written."""
+    for onset, duration, pitch in bar.tune:
+        stress = 0.1 if onset == 0 else 0.0
+        yield Stroke(onset, duration * part.get("legato", 0.92), pitch + shift, TUNE_VELOCITY + stress)
+
+
+def nearest(pitch_class: int, centre: int) -> int:
+    """The pitch of this class nearest to the centre."""
+    return centre + (pitch_class - centre + OCTAVE // 2) % OCTAVE - OCTAVE // 2
+
+
+def _struck(pattern: str, beats: int) -> Iterator[tuple[float, float, str]]:
+    """(onset, duration in beats, symbol) of the strokes; each lasts its step and the holds after it."""
+    step = beats / len(pattern)
+    for index, symbol in enumerate(pattern):
+        if symbol not in ".-":
+            held = len(pattern[index + 1 :]) - len(pattern[index + 1 :].lstrip("-"))
+            yield index * step, (held + 1) * step, symbol
+
 
 HUMAN_TIMING, HUMAN_VELOCITY = 0.006, 0.04  # seconds and velocity, standard deviations
 PHRASE = 4  # bars; tunes are entered at the start of a phrase
 LARGEST_SHIFT = 5  # semitones up or down from the key the tune is written in
 
 Role = Callable[[dict[str, Any], Any, Bar], Iterator[Stroke]]
-ROLES: dict[str, Role] = {"drums": roles.drums, "line": roles.line, "chords": roles.chords, "tune": roles.tune}
+ROLES: dict[str, Role] = {
+    "drums": drum_strokes,
+    "line": line_strokes,
+    "chords": chord_strokes,
+    "tune": tune_strokes,
+}
 
 
 def plan(one: ClassDescription, rng: np.random.Generator) -> Iterator[PlannedClip]:
@@ -128,7 +319,7 @@ def _song(part: dict[str, Any], sex: str, score: _Score, rng: np.random.Generato
     for index, bar in enumerate(score.bars):
         if bar.opens or index == 0:
             silent = rng.random() > part.get("presence", 1.0)
-        heads = {int(stroke.onset): stroke for stroke in reversed(list(roles.tune(part, shift, bar)))}
+        heads = {int(stroke.onset): stroke for stroke in reversed(list(tune_strokes(part, shift, bar)))}
         for stroke in () if silent else (heads[beat] for beat in sorted(heads)):
             begin = score.seconds(index, stroke.onset)
             end = score.seconds(index, min(stroke.onset + max(stroke.duration, 1.0), bar.beats)) - 0.04

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.render.arrangement import Arrangement, PlannedClip
-from src.data.render.description import ClassDescription
-from src.data.render.sampler import Note, Part
+from src.data.render.description import ClassDescription, PlannedClip
+from src.data.render.sampler import Arrangement, Note, Part
 
 ASPECTS = ("tempo", "seconds", "velocity", "accent", "held", "voicing", "program")
 PRIMES = (2, 3, 5, 7, 11, 13, 17)

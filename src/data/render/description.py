@@ -1,12 +1,13 @@
-"""The compact descriptions in `stand_ins/*.yaml`: which classes a stand-in has, how many clips, played how."""
+"""What a stand-in consists of: its description in `stand_ins/*.yaml`, and the clips planned from it."""
 
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from src.errors import UserError
@@ -127,3 +128,34 @@ def _class(label: str, content: dict[str, Any]) -> ClassDescription:
         colour=float(settings.pop("colour", 0.0)),
         settings=settings,
     )
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """One clip, before it is rendered.
+
+    Attributes:
+        label: class slug.
+        name: file name without extension; with the label it identifies the clip.
+        group: clips with the same group share their material.
+        source: where the material comes from, in words.
+        seconds: length of the audio.
+        recipe: what its kind needs to arrange it: score, tempo, pitch...
+        columns: further columns of the manifest.
+        number: position among the clips of its class, from 0.
+    """
+
+    label: str
+    name: str
+    group: str
+    source: str
+    seconds: float
+    recipe: dict[str, Any]
+    columns: dict[str, str] = field(default_factory=dict)
+    number: int = 0
+
+
+def generator(seed: int, *words: str) -> np.random.Generator:
+    """Random numbers that depend on the seed and on what they are for, not on what was drawn before."""
+    digest = hashlib.sha256("/".join((str(seed), *words)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16]))

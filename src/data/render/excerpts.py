@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.data.render import corpus, description
-from src.data.render.arrangement import Arrangement, PlannedClip
 from src.data.render.corpus import Score
-from src.data.render.description import ClassDescription
-from src.data.render.sampler import Note, Part
+from src.data.render.description import ClassDescription, PlannedClip
+from src.data.render.sampler import Arrangement, Note, Part
 
 # Once all material has been used, it comes again: (semitones, factor of the tempo).
 VARIANTS = (

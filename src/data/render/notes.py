@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.render.arrangement import Arrangement, PlannedClip
-from src.data.render.description import ClassDescription
-from src.data.render.sampler import Note, Part
+from src.data.render.description import ClassDescription, PlannedClip
+from src.data.render.sampler import Arrangement, Note, Part
 
 ONSET = 0.02  # seconds; every clip is faded in over the first hundredth, which would blunt the attack
 GOLDEN = (5**0.5 - 1) / 2

@@ -1,6 +1,7 @@
 """Renders a stand-in dataset into a folder: clips first, manifest last, and again from where it was interrupted."""
 
 import errno
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -10,14 +11,177 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from src.data.render import audio, corpus, description, sound_font
-from src.data.render.arrangement import PlannedClip
-from src.data.render.perform import Job, file_of, perform, versions
-from src.data.render.plan import plan
+import numpy as np
+from scipy import signal
+
+from src.data.render import band, chords, corpus, description, excerpts, mastering, notes, sound_font, voice
+from src.data.render.description import ClassDescription, PlannedClip, generator
+from src.data.render.sampler import Arrangement, Sampler
+from src.data.render.sound_font import SoundFont
 from src.errors import UserError
+
+Arranger = Callable[[PlannedClip, ClassDescription, np.random.Generator, Path], Arrangement]
+Planner = Callable[[ClassDescription, np.random.Generator], Iterator[PlannedClip]]
+# For each kind of class: which clips it has, and what sounds in one of them.
+KINDS: dict[str, tuple[Planner, Arranger]] = {
+    "excerpts": (excerpts.plan, excerpts.arrange),
+    "band": (band.plan, band.arrange),
+    "notes": (notes.plan, notes.arrange),
+    "chords": (chords.plan, chords.arrange),
+}
+
+
+def plan(dataset: str, clips_per_class: int | None, seed: int) -> list[PlannedClip]:
+    """Clips of a stand-in dataset; those of a smaller edition come first in every class of the full one.
+
+    Args:
+        dataset: name of a stand-in, e.g. `composer`.
+        clips_per_class: None for as many as the paper's table 1 has.
+        seed: of everything that is drawn.
+
+    Raises:
+        UserError: no such stand-in.
+        ValueError: its description promises more clips than its material yields.
+    """
+    described = description.load(dataset)
+    planned: list[PlannedClip] = []
+    for label, count in described.cardinalities(clips_per_class).items():
+        one = described.classes[label]
+        planner, _ = KINDS[one.kind]
+        found = list(islice(planner(one, generator(seed, described.dataset, label)), count))
+        if len(found) < count:
+            raise ValueError(f"stand-in {dataset}: {label} yields {len(found)} clips; its description promises {count}")
+        planned += [replace(clip, number=number) for number, clip in enumerate(found)]
+    return planned
+
+
+# Raise it when the same plan would now sound differently.
+RENDERER = 7
+# Played slower, recordings of 44.1 kHz would fold their highs into the clip.
+LOWEST_RATE = 44100
+GOLDEN_SECTION = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all clips of a rendering share.
+
+    Attributes:
+        dataset: name of the stand-in.
+        seed: of everything that is drawn.
+        font: the sampled instruments.
+        out: folder of the dataset.
+        cache: folder of parsed scores.
+    """
+
+    dataset: str
+    seed: int
+    font: SoundFont
+    out: Path
+    cache: Path
+
+    def fingerprint(self, clip: PlannedClip) -> str:
+        """SHA-256 of everything that determines the clip's samples."""
+        made_of = [
+            RENDERER,
+            versions(),
+            description.load(self.dataset).digest,
+            self.seed,
+            self.font.sha256,
+            asdict(clip),
+        ]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of the libraries that shape the mastering."""
+    return {name: version(name) for name in ("music21", "numpy", "scipy", "soundfile")}
+
+
+def file_of(clip: PlannedClip) -> str:
+    """Path of the clip's file below the dataset's folder."""
+    return f"{clip.label}/{clip.name}.flac"
+
+
+def perform(job: Job, clip: PlannedClip) -> dict[str, Any]:
+    """Renders a clip unless its file is there already.
+
+    Returns:
+        The clip's row of the manifest.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    path = job.out / file_of(clip)
+    fingerprint = job.fingerprint(clip)
+    if not mastering.is_finished(path, fingerprint):
+        sample_rate = description.load(job.dataset).sample_rate
+        mastering.write_flac(path, mastering.to_int16(_sound(job, clip)), sample_rate, fingerprint)
+    row = {
+        "file": file_of(clip),
+        "label": clip.label,
+        "group": clip.group,
+        "source": clip.source,
+        "licence": _licence(job, clip),
+        "duration": clip.seconds,
+        "digest": mastering.digest(path),
+    }
+    return row | clip.columns
+
+
+def _licence(job: Job, clip: PlannedClip) -> str:
+    scores = "score: see music21/corpus/license.txt; " if "score" in clip.recipe else ""
+    return f"{scores}samples of {job.font.name}: {job.font.licence}"
+
+
+def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
+    described = description.load(job.dataset)
+    one = described.classes[clip.label]
+    rng = generator(job.seed, described.dataset, clip.label, clip.name)
+    _, arrange = KINDS[one.kind]
+    arrangement = arrange(clip, one, rng, job.cache)
+    oversampling = -(-LOWEST_RATE // described.sample_rate)
+    rate = described.sample_rate * oversampling
+    samples = _sampler(job.font.path, rate).mix(arrangement.parts, arrangement.skip + clip.seconds)
+    if arrangement.song:
+        song = arrangement.song
+        samples += np.float32(10 ** (song.gain / 20)) * voice.sing(song.notes, song.sex, len(samples), rate, rng)
+    samples = mastering.reverberate(samples, rate, one.room)[-round(clip.seconds * rate) :]
+    if oversampling > 1:
+        samples = np.asarray(signal.resample_poly(samples, 1, oversampling), np.float32)
+    if one.colour:
+        drawn = generator(job.seed, "colour", clip.label, clip.name).normal(0, one.colour)
+        samples = mastering.tilt(samples, described.sample_rate, float(drawn))
+    if one.rms is None:
+        samples = mastering.limit(samples)
+    else:
+        samples = mastering.set_loudness(samples, wanted_loudness(job.seed, clip, one))
+    return mastering.fade(samples, described.sample_rate)
+
+
+def wanted_loudness(seed: int, clip: PlannedClip, one: ClassDescription) -> float:
+    """The RMS amplitude of a clip.
+
+    The clips of a class, in the order of the plan, take places in its distribution that the golden section scatters, so
+    that a small edition has the mean and deviation of the full one.
+    """
+    if one.rms is None:
+        raise ValueError(f"{one.label}: is left as loud as it is played")
+    first = float(generator(seed, "loudness", clip.label).uniform())
+    return mastering.loudness(*one.rms, (first + clip.number * GOLDEN_SECTION) % 1)
+
+
+@functools.lru_cache(maxsize=1)
+def _sampler(font: Path, sample_rate: int) -> Sampler:
+    return Sampler(font, sample_rate)
+
 
 MANIFEST = "manifest.json"
 AUDIO_SUFFIXES = {".flac", ".wav", ".mp3", ".ogg", ".au", ".aiff", ".m4a"}
@@ -71,7 +235,7 @@ def render(
         _check_space(out, clips, sample_rate)
         rows = _perform_all(job, clips, workers, progress)
         manifest = _manifest(job, clips_per_class, rows) | {"fingerprint": digest}
-        audio.replace(out / MANIFEST, json.dumps(manifest, indent=1).encode())
+        mastering.replace(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
         raise _explained(error, out, clips, sample_rate) from error
     return out
@@ -95,11 +259,11 @@ def _make_room(out: Path, clips: list[PlannedClip]) -> None:
     planned = {out / file_of(clip) for clip in clips}
     (out / MANIFEST).unlink(missing_ok=True)
     for path in sorted(out.glob("*/**/*")):
-        if path.suffix == audio.PARTIAL and time.time() - path.stat().st_mtime > ABANDONED:
+        if path.suffix == mastering.PARTIAL and time.time() - path.stat().st_mtime > ABANDONED:
             path.unlink(missing_ok=True)  # of a process that was killed while it wrote
         if path in planned or path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
             continue
-        if not audio.is_stand_in(path):
+        if not mastering.is_stand_in(path):
             raise UserError(
                 f"{path}: this recording is not part of the stand-in to be rendered, and the two must not be mixed; "
                 f"render into another folder, or move the recordings out of {out}"

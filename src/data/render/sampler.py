@@ -1,4 +1,4 @@
-"""Notes to samples: every note is sounded once from the sound font's recordings, then mixed as often as it occurs."""
+"""Mixing of notes: each is sounded once from the sound font's recordings, then added wherever it occurs."""
 
 import functools
 from collections import OrderedDict
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64
 from scipy import signal
 
-from src.data.render.sf2 import Font, Zone
+from src.data.render.sound_font import Font, Zone
 
 Samples = Float32[np.ndarray, " samples"]
 Numbers = Int64[np.ndarray, " samples"]
@@ -53,6 +53,24 @@ class Part:
     drums: bool = False
     gain: float = 0.0
     drive: float = 0.0
+
+
+@dataclass(frozen=True)
+class Song:
+    """A part sung by a synthetic voice: its notes, `female` or `male`, and its level against the parts in dB."""
+
+    notes: tuple[Note, ...]
+    sex: str
+    gain: float
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """All that sounds in a clip, and how many seconds of it pass before the clip begins."""
+
+    parts: tuple[Part, ...]
+    song: Song | None = None
+    skip: float = 0.0
 
 
 class Sampler:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from src.data.render import band, corpus, description, plan
-from src.data.render.arrangement import Arrangement, PlannedClip, generator
 from src.data.render.corpus import Score
-from src.data.render.perform import wanted_loudness
+from src.data.render.description import PlannedClip, generator
+from src.data.render.rendering import wanted_loudness
+from src.data.render.sampler import Arrangement
 
 # A scale up and down in C major: sixteen bars of 4/4, or as many of 6/8.
 PITCHES = (60, 62, 64, 65, 67, 69, 71, 72, 72, 71, 69, 67, 65, 64, 62, 60)

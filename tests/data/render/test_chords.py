@@ -6,7 +6,7 @@ import pytest
 from renderings import Rendering, manifest_of, samples_of
 
 from src.data.render import chords, description, plan
-from src.data.render.arrangement import PlannedClip, generator
+from src.data.render.description import PlannedClip, generator
 from src.data.render.sampler import Note
 
 RATE = 44100

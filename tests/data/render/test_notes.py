@@ -7,7 +7,7 @@ import pytest
 from renderings import Rendering, manifest_of, samples_of
 
 from src.data.render import description, notes, plan, sound_font
-from src.data.render.arrangement import PlannedClip, generator
+from src.data.render.description import PlannedClip, generator
 from src.data.render.sampler import Sampler
 
 VELOCITIES = [25, 50, 75, 100, 127]

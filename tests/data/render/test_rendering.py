@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from renderings import Rendering, manifest_of, samples_of
 
-from src.data.render import audio, description, plan, render, sound_font
-from src.data.render.perform import wanted_loudness
+from src.data.render import description, mastering, plan, render, sound_font
+from src.data.render.rendering import wanted_loudness
 from src.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -103,7 +103,7 @@ def test_worker_processes_give_the_same_bytes(composer: Path, workshop: Path) ->
 
 def test_what_is_ready_is_left_alone(composer: Path, rendering: Rendering, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (composer / "manifest.json").stat().st_mtime_ns
-    monkeypatch.setattr(audio, "write", None)
+    monkeypatch.setattr(mastering, "write_flac", None)
     assert rendering("composer", "composer", 2) == composer
     assert (composer / "manifest.json").stat().st_mtime_ns == before
 

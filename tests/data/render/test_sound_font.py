@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.data.render import sf2, sound_font
+from src.data.render import sound_font
 from src.data.render.sampler import Sampler, sounded
 from src.errors import UserError
 
@@ -17,7 +17,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def generators(**values: int) -> list[tuple[int, int]]:
-    return [(getattr(sf2, name), value) for name, value in values.items()]
+    return [(getattr(sound_font, name), value) for name, value in values.items()]
 
 
 def make_font(path: Path, preset: list[list[tuple[int, int]]], instrument: list[list[tuple[int, int]]]) -> Path:
@@ -62,9 +62,9 @@ def make_font(path: Path, preset: list[list[tuple[int, int]]], instrument: list[
 
 def only_zone(
     path: Path, instrument: list[list[tuple[int, int]]], preset: list[tuple[int, int]] | None = None
-) -> sf2.Zone:
-    font = make_font(path / "font.sf2", [[*(preset or []), (sf2.INSTRUMENT, 0)]], instrument)
-    (zone,) = sf2.Font(font).zones(5, drums=False)
+) -> sound_font.Zone:
+    font = make_font(path / "font.sf2", [[*(preset or []), (sound_font.INSTRUMENT, 0)]], instrument)
+    (zone,) = sound_font.Font(font).zones(5, drums=False)
     return zone
 
 
@@ -109,7 +109,7 @@ def test_key_and_velocity_choose_the_zones_and_outer_keys_the_nearest(tmp_path: 
 
 def test_a_looped_recording_sounds_on_in_tune(tmp_path: Path) -> None:
     zone = only_zone(tmp_path, [generators(ROOT=60, MODES=1, SAMPLE=0)])
-    font = sf2.Font(tmp_path / "font.sf2")
+    font = sound_font.Font(tmp_path / "font.sf2")
     for pitch in (48, 60, 67):
         sound = sounded(font, zone, pitch, 2 * RATE, RATE)
         hertz = 200 * 2 ** ((pitch - 60) / 12)
@@ -121,7 +121,7 @@ def test_a_looped_recording_sounds_on_in_tune(tmp_path: Path) -> None:
 
 def test_a_recording_without_loop_ends(tmp_path: Path) -> None:
     zone = only_zone(tmp_path, [generators(ROOT=60, SAMPLE=0)])
-    sound = sounded(sf2.Font(tmp_path / "font.sf2"), zone, 72, RATE, RATE)
+    sound = sounded(sound_font.Font(tmp_path / "font.sf2"), zone, 72, RATE, RATE)
     # 400 samples at twice the speed.
     assert np.flatnonzero(sound).max() == pytest.approx(199, abs=2)
 
@@ -131,7 +131,7 @@ def test_the_envelope_has_the_times_of_the_file(tmp_path: Path) -> None:
     zone = only_zone(
         tmp_path, [generators(ROOT=60, MODES=1, ATTACK=-2400, HOLD=-1200, DECAY=2400, SUSTAIN=200, SAMPLE=0)]
     )
-    sound = sounded(sf2.Font(tmp_path / "font.sf2"), zone, 60, 3 * RATE, RATE)
+    sound = sounded(sound_font.Font(tmp_path / "font.sf2"), zone, 60, 3 * RATE, RATE)
     amplitude = np.abs(sound).reshape(-1, CYCLE).max(axis=1) / 0.5
     seconds = (np.arange(len(amplitude)) + 0.5) * CYCLE / RATE
 
@@ -149,13 +149,13 @@ def test_the_filter_takes_highs_away(tmp_path: Path) -> None:
     # 7000 cents above 8.176 Hz are 466 Hz; two octaves above it, 1600 Hz fall by 24 dB.
     zone = only_zone(tmp_path, [generators(ROOT=60, MODES=1, CUTOFF=7000, SAMPLE=0)])
     assert zone.cutoff == pytest.approx(466, rel=0.001)
-    sound = sounded(sf2.Font(tmp_path / "font.sf2"), zone, 60 + 36, RATE, RATE)
+    sound = sounded(sound_font.Font(tmp_path / "font.sf2"), zone, 60 + 36, RATE, RATE)
     assert 20 * np.log10(np.abs(sound[RATE // 2 :]).max() / 0.5) == pytest.approx(-22, abs=2)
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     make_font(tmp_path / "font.sf2", [generators(INSTRUMENT=0)], [generators(SAMPLE=0)])
-    font = sf2.Font(tmp_path / "font.sf2")
+    font = sound_font.Font(tmp_path / "font.sf2")
     with pytest.raises(UserError, match="has no program 4; choose one with all"):
         font.zones(4, drums=False)
     with pytest.raises(UserError, match="has no drum kit"):

@@ -1,7 +1,7 @@
 import pytest
 
+from src.data.render.band import Chord, TuneNote, harmonised, tune_of
 from src.data.render.corpus import Score
-from src.data.render.tune import Chord, TuneNote, harmonised, tune_of
 
 C, D, E, F, G, A, B = 60, 62, 64, 65, 67, 69, 71
 
