@@ -20,7 +20,7 @@ import soundfile
 from jaxtyping import Float32
 
 from src.data import chunks, flac, mpeg, ogg
-from src.data.regular_file import KNOWN_KINDS, RegularFile, SplicedFile, UnreadableAudio
+from src.data.files import KNOWN_KINDS, RegularFile, SplicedFile, UnreadableAudio
 from src.data.waveform import Waveform
 from src.errors import UserError
 

@@ -2,7 +2,7 @@
 
 import io
 
-from src.data.regular_file import RegularFile, SplicedFile
+from src.data.files import RegularFile, SplicedFile
 
 _STREAMINFO_END = 42
 _FRAME_OVERHEAD = 256

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 from jaxtyping import Float32
 
-from src.data.regular_file import KNOWN_KINDS, RegularFile
+from src.data.files import KNOWN_KINDS, RegularFile
 
 # By MPEG version 1 or not, and layer; index 0 is the free format, whose frames do not state their length.
 _KBIT = {

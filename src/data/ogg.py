@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from src.data.regular_file import RegularFile
+from src.data.files import RegularFile
 
 _HEADER = 27
 _FIRST, _LAST = 2, 4

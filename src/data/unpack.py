@@ -16,8 +16,7 @@ from io import BufferedIOBase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
 
-from src.data.download import Progress, alone
-from src.data.transfer import check_room
+from src.data.download import Progress, alone, check_room
 from src.errors import UserError
 
 _PIECE = 1 << 20

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from src.data.download import Progress
+from src.data.download import Progress, checksum
 from src.data.duplicates import connected
 from src.data.published.source import Collection, Download, Piece, against_table
-from src.data.transfer import checksum
 from src.data.unpack import check_readable, unpack
 from src.errors import UserError
 

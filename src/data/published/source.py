@@ -11,9 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from src.data import manifest
 from src.data.audio import UnreadableAudio, header
-from src.data.download import Progress
+from src.data.download import Progress, checksum
 from src.data.duplicates import merged_groups, two_labels, two_labels_note
-from src.data.transfer import checksum
 from src.data.writing import write_atomically
 from src.errors import UserError
 
