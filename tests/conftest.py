@@ -1,6 +1,7 @@
 """Synthetic clips, and whole experiments on them: in this process, or as a person runs them."""
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 import soundfile
 from filelock import FileLock
 from needs import missing
-from running import ROOT, Started, command, environment
+from running import ROOT, Kennel, Started, command, environment
 from sounds import make_tone
 
 # 16 numbers a picture and 20 steps: a whole job costs what its libraries cost.
@@ -108,16 +109,40 @@ def write_clips() -> Callable[..., list[Path]]:
 
 
 @pytest.fixture(scope="session")
-def run_train() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`run_train(args, cwd, module="src.train")`: a real process in `cwd`, where its data, cache and runs lie.
+def kennel() -> Iterator[Kennel]:
+    """A process that has imported everything, to begin others from."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("kennel.py"))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline()) == {"ready": True}
+    here = Kennel(process)
+    yield here
+    for one in here.begun:
+        if one.status is None:
+            one.signal(signal.SIGKILL)
+            one.wait()
+    process.stdin.close()
+    process.wait(timeout=60)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def run_train(
+    kennel: Kennel, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_train(args, cwd, module="src.train")`: a process of its own in `cwd`, where its data, cache and runs lie.
 
     Nothing is added to `args`: give `*TINY` (from the fixture `tiny`) for a job that takes no time.
     """
+    logs = tmp_path_factory.mktemp("said")
 
     def run(args: Sequence[str], cwd: Path, module: str = "src.train") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(args, module), cwd=cwd, env=environment(), capture_output=True, text=True, timeout=900, check=False
-        )
+        process = kennel.run(args, cwd, module=module, logs=logs)
+        out, err = (path.read_bytes().decode() for path in (process.out, process.err) if path is not None)
+        return subprocess.CompletedProcess(command(args, module), process.wait(), out, err)
 
     return run
 

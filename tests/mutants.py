@@ -73,12 +73,18 @@ def is_caught(mutant: Mutant, root: Path) -> bool:
     """
     before = mutant.mutate(root)
     try:
-        words = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.tests.split()]
+        words = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider"]
         done = subprocess.run(
-            words, cwd=root, env=_environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+            [*words, *mutant.tests.split()],
+            cwd=root,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
-    except subprocess.TimeoutExpired:
-        return True
+    except subprocess.TimeoutExpired as error:
+        raise RuntimeError(f"{mutant.name}: its tests took more than {SECONDS} s; name fewer") from error
     finally:
         (root / mutant.file).write_text(before, "utf8")
     # A change that Python cannot even import is reported as an error of collection, and is no proper mutant.

@@ -56,7 +56,7 @@ def test_hash_as_worked_out_by_hand(base, name, last_digits, bits, part):
 
 def test_text_from_nohash_on_is_ignored():
     plain = hash_part("toy", "rock/song")
-    variants = [hash_part("toy", f"rock/song_nohash_{tail}") for tail in ("", "1", "take 2", "x_nohash_y")]
+    variants = [hash_part("toy", f"rock/song_nohash_{tail}") for tail in ("", "take 2", "x_nohash_y", *range(60))]
     assert set(variants) == {plain}
     parts = {hash_part("toy", f"rock/song_nohash{i}") for i in range(60)}
     assert len(parts) == 3  # without the last underscore it is a name like any other

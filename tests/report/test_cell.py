@@ -3,6 +3,7 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation.intervals import accuracy_interval
+from src.tracking import cell as cell_room
 from src.tracking.cell import score
 from src.tracking.predictions import read_predictions
 from tests.report.conftest import predictions_csv
@@ -52,6 +53,15 @@ def test_more_than_the_head_was_trained(shelf, cells):
     shelf.add(second, 0, np.ones(10, dtype=bool), tags={"transfer": "frozen"})
     tuned, frozen = shelf.desk([first, second]).cells
     assert tuned.compared.finetuned and not frozen.compared.finetuned
+
+
+def test_chance_is_what_the_largest_class_gives():
+    tested = cell_room.Tested(
+        ids=tuple("abcde"), groups=(None,) * 5, classes=("x", "y", "z"),
+        targets=np.array([0, 1, 1, 1, 2]), predictions=np.zeros((1, 5), np.int64),
+    )  # fmt: skip
+    assert tested.chance == pytest.approx(3 / 5)
+    assert tested.correct.tolist() == [[True, False, False, False, False]]
 
 
 def test_no_runs_no_score(shelf, cells):

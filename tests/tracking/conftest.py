@@ -1,6 +1,5 @@
 """Processes by the dozen, machines that are not there, disks that are full, and a database server."""
 
-import json
 import os
 import shutil
 import signal
@@ -9,15 +8,16 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+import running
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -30,117 +30,10 @@ TINY = (
 )  # fmt: skip
 
 
-@dataclass
-class Process:
-    """A command begun by the kennel."""
-
-    kennel: "Kennel"
-    pid: int
-    out: Path
-    stage: Path
-    status: int | None = None
-
-    def signal(self, number: int) -> None:
-        """Send a signal."""
-        os.kill(self.pid, number)
-
-    def kill(self) -> str:
-        """SIGKILL it; what it was at."""
-        at = self.at()
-        self.signal(signal.SIGKILL)
-        self.wait()
-        return at
-
-    def at(self) -> str:
-        """`extraction`, `fit`, `logging`, `between`, or empty before the first of them."""
-        return self.stage.read_text().strip() if self.stage.exists() else ""
-
-    def runs(self) -> bool:
-        """Whether it is still there (its parent has not asked for its end yet)."""
-        return "Z" not in Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-    def wait(self) -> int:
-        """Its exit status, negative for a signal."""
-        if self.status is None:
-            self.status = int(self.kennel.order(wait=self.pid)["status"])
-        return self.status
-
-    def said(self) -> str:
-        """Both streams so far."""
-        return self.out.read_text() if self.out.exists() else ""
-
-    def until(self, happened: Callable[[], object], seconds: float = 60) -> None:
-        """Wait until something is so."""
-        end = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < end, f"not within {seconds} s:\n{self.said()}"
-            time.sleep(0.01)
-
-
-@dataclass
-class Kennel:
-    """See kennel.py."""
-
-    process: subprocess.Popen[str]
-    begun: list[Process] = field(default_factory=list)
-
-    def order(self, **order: Any) -> dict[str, Any]:
-        """One order and its answer."""
-        stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        stdin.write(json.dumps(order) + "\n")
-        stdin.flush()
-        answer: dict[str, Any] = json.loads(stdout.readline())
-        return answer
-
-    def start(
-        self, args: Sequence[str], cwd: Path, *, module: str = "src.train", environment: dict[str, str] | None = None
-    ) -> Process:
-        """`python -m MODULE ARGS` in `cwd`, begun at once."""
-        logs = cwd / ".said"
-        logs.mkdir(exist_ok=True)
-        number = len(self.begun)
-        out, stage = logs / f"{number}.txt", logs / f"{number}.stage"
-        answer = self.order(
-            module=module, args=list(args), cwd=str(cwd), out=str(out), stage=str(stage), environment=environment or {}
-        )
-        self.begun.append(Process(self, int(answer["pid"]), out, stage))
-        return self.begun[-1]
-
-    def run(self, args: Sequence[str], cwd: Path, *, module: str = "src.train", **more: Any) -> Process:
-        """As `start`, to its end."""
-        process = self.start(args, cwd, module=module, **more)
-        process.wait()
-        return process
-
-
 @pytest.fixture(scope="session")
 def environment() -> dict[str, str]:
     """Of a command: no network, one thread, this very code."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "HYDRA", "PYTEST"))}
-    return inherited | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-
-
-@pytest.fixture(scope="session")
-def kennel(environment: dict[str, str]) -> Iterator[Kennel]:
-    """A process that has imported everything, to begin others from."""
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "kennel.py")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline()) == {"ready": True}
-    here = Kennel(process)
-    yield here
-    for one in here.begun:
-        if one.status is None:
-            one.signal(signal.SIGKILL)
-            one.wait()
-    process.stdin.close()
-    process.wait(timeout=60)
-    process.stdout.close()
+    return running.environment()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -49,9 +49,8 @@ def _mark_stages(path: str) -> None:
 
 
 def _child(order: dict[str, Any]) -> None:
-    out = os.open(order["out"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    for number in (1, 2):
-        os.dup2(out, number)
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(order[name], os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(order["cwd"])
     os.environ.update(order["environment"])
@@ -74,7 +73,7 @@ def _child(order: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve until standard input ends."""
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, str(Path(__file__).parent / "tracking"))
     for name in _HEAVY:
         importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
