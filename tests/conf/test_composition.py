@@ -94,6 +94,7 @@ def built(compose, tmp_path, monkeypatch):
     return build
 
 
+@pytest.mark.slow
 def test_every_pair_of_options(built):
     choices = all_pairs()
     assert len(choices) < 220  # 22 datasets times 6 backbones and little more

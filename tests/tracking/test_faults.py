@@ -68,6 +68,7 @@ def test_eight_processes_log_25_runs_each_at_once(kennel: Any, tmp_path: Path) -
     _log_at_once(kennel, tmp_path, 25)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_cache(
     kennel: Any, shelf: Any, small: Any, folder: Path, small_disk: Any, filled: Any
 ) -> None:
@@ -175,6 +176,7 @@ def clock_library() -> Path:
     return library
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps(
     kennel: Any, shelf: Any, small: Any, folder: Path, environment: dict[str, str], clock_library: Path
 ) -> None:

@@ -71,6 +71,7 @@ def _interrupted(
     return moments
 
 
+@pytest.mark.slow
 def test_a_sweep_interrupted_again_and_again_ends_like_one_left_alone(
     kennel: Any, shelf: Any, small: tuple[str, ...], write_clips: Callable[..., Any], tmp_path: Path
 ) -> None:

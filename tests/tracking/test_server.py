@@ -216,6 +216,7 @@ def test_machines_without_a_shared_disk_count_each_job_once(
     assert synced(one) == synced(two) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_server_restarted_in_the_middle_of_a_sweep(
     kennel: Any, serve: Any, small: Any, machines: Any, name: str, tmp_path: Path
 ) -> None:
