@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from src.backbone import hub
+from src.backbone import weights as hub
 from src.backbone.vision import TimmBackbone
 from src.backbone.weights import INCEPTION, LITE0, RANDOM, local
 

@@ -1,19 +1,91 @@
 """A timm network without its classifier, frozen, with its weights."""
 
 import logging
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 import timm
 import torch
+from timm.models import group_parameters
 from torch import nn
 
-from src.backbone.random_weights import random_network
 from src.backbone.recognition import refuse_known, refuse_other_network
 from src.backbone.state import State, digest, digest_of, fitted, is_ours, read_lite0, read_safetensors, sketch
 from src.backbone.weights import INCEPTION, LITE0, RANDOM, Published, fetch, table_name
 from src.errors import UserError
+
+
+def blocks(module: nn.Module, model: str) -> list[list[str]]:
+    """Names of the parameters of each block, the first one nearest to the picture.
+
+    Args:
+        module: of timm. model: its name, for the message.
+
+    Raises:
+        UserError: timm does not say how this network is grouped.
+    """
+    matcher = getattr(module, "group_matcher", None)
+    if matcher is None:
+        raise UserError(f"transfer.blocks: timm does not group the layers of {model}; use transfer.blocks=all")
+    grouped: dict[int, list[str]] = group_parameters(module, matcher(coarse=True), reverse=False)
+    return [list(names) for _, names in sorted(grouped.items())]
+
+
+def last(module: nn.Module, model: str, count: int) -> list[str]:
+    """Names of the parameters of the last blocks.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    found = blocks(module, model)
+    if count > len(found):
+        raise UserError(f"transfer.blocks: got {count}, but {model} has {len(found)} blocks; give 1 to {len(found)}")
+    return [name for block in found[-count:] for name in block]
+
+
+SCALES = re.compile(r"weight|gain|scale|\w+_gain|\w+_scale|gamma\w*|ls\d*")
+FILTERS = (nn.Conv1d, nn.Conv2d, nn.Linear)
+
+
+def random_network(model: str, seed: int) -> tuple[nn.Module, bool]:
+    """An architecture of timm without its classifier, with random weights, frozen.
+
+    Weights are drawn as timm draws them. Then each scale that timm initialises to a constant below 1 is set to 1, and
+    each layer whose weights are all 0 is drawn from He's normal distribution (fan out).
+
+    Args:
+        model: timm's name.
+        seed: of the weights; the ambient generator is left as it was.
+
+    Returns:
+        The network, and whether anything was changed from what timm draws.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module: nn.Module = timm.create_model(model, pretrained=False, num_classes=0)
+        changed = [_open(part) for part in module.modules()]
+    return module.eval().requires_grad_(False), any(changed)
+
+
+@torch.no_grad()
+def _open(part: nn.Module) -> bool:
+    """Set a layer's own scales that weaken or silence what passes through it; whether there were any."""
+    changed = False
+    for name, value in part.named_parameters(recurse=False):
+        if not SCALES.fullmatch(name) or value.numel() == 0:
+            continue
+        first = value.flatten()[0]
+        if abs(first) >= 1 or (value != first).any():
+            continue
+        if name == "weight" and isinstance(part, FILTERS):
+            nn.init.kaiming_normal_(value, mode="fan_out", nonlinearity="relu")
+        else:
+            nn.init.ones_(value)
+        changed = True
+    return changed
+
 
 log = logging.getLogger(__name__)
 

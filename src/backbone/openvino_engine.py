@@ -1,7 +1,10 @@
 """A frozen network compiled by OpenVINO for this CPU."""
 
+import sys
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import version
 from queue import SimpleQueue
 from types import ModuleType
@@ -12,8 +15,25 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from src.backbone.telemetry import untold
 from src.errors import UserError
+
+_REPORTERS = ("openvino_telemetry", "openvino_telemetry.backend")
+
+
+@contextmanager
+def untold() -> Iterator[None]:
+    """What is imported within finds no telemetry package, and falls back to a stub of its own."""
+    hidden = {name: sys.modules.get(name) for name in _REPORTERS}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        yield
+    finally:
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
 
 # Without a hint OpenVINO takes bfloat16 where the CPU has it.
 HINTS = {"float32": "f32", "bfloat16": "bf16"}

@@ -14,8 +14,7 @@ from typing import Any
 import timm
 from timm.models import get_deprecated_models
 
-from src.backbone import inception_2015
-from src.backbone.weights import INCEPTION, LITE0
+from src.backbone.weights import INCEPTION, LITE0, refuse_inception_2015
 from src.errors import UserError
 
 # Digests (see `state.digest`) of published weights, and the one architecture that they belong to.
@@ -39,7 +38,7 @@ def refuse_other_network(file: Path, model: str, outputs: int | None, classes: i
     """
     architecture = model.partition(".")[0]
     if architecture == INCEPTION.model.partition(".")[0]:
-        inception_2015.refuse(file, outputs)
+        refuse_inception_2015(file, outputs)
     claimed, source = _claim(file)
     if claimed and claimed.partition(".")[0] != architecture:
         raise UserError(

@@ -1,10 +1,103 @@
 """Where the weights of a network are: a file given by hand, a folder, the hub's cache, or the hub."""
 
+import hashlib
+import os
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
-from src.backbone import hub, inception_2015
+import huggingface_hub
+from huggingface_hub import constants
+
 from src.errors import UserError
+
+PATIENCE = 3.0  # seconds the hub has to answer; its own client retries for 23 s, or minutes, where there is no network
+
+constants.HF_HUB_DISABLE_TELEMETRY = True
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) forbids the network."""
+    said = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return said.upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def cached(repository: str, filename: str) -> Path | None:
+    """The file in the hub's local cache, if an earlier download left it there."""
+    found = huggingface_hub.try_to_load_from_cache(repository, filename)
+    return Path(found) if isinstance(found, str) else None
+
+
+def reachable(repository: str, filename: str, patience: float | None = None) -> bool:
+    """Whether the hub says within `patience` seconds (PATIENCE by default) that it has the file.
+
+    The question is asked in a thread of its own, since resolving a host's name knows no time limit.
+    """
+    if offline():
+        return False
+    limit = PATIENCE if patience is None else patience
+    answer: Future[bool] = Future()
+
+    def ask() -> None:
+        try:
+            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, filename), timeout=limit)
+            answer.set_result(True)
+        except Exception:  # whatever it is, the answer is no
+            answer.set_result(False)
+
+    Thread(target=ask, daemon=True, name="hub").start()
+    try:
+        return answer.result(limit)
+    except TimeoutError:
+        return False
+
+
+def download(repository: str, filename: str) -> Path:
+    """Fetch the file into the hub's local cache; raises whatever the client raises where the connection breaks."""
+    return Path(huggingface_hub.hf_hub_download(repository, filename, etag_timeout=PATIENCE))
+
+
+DATE = "2015-12-05"  # in the name of the published graph and of its conversions
+SIZE = 95_628_359  # bytes of pt_inception-2015-12-05-6726825d.pth, its weights for PyTorch
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+CLASSES = 1008  # other weights of Inception v3 have 1000 or 1001
+
+
+def refuse_inception_2015(file: Path, outputs: int | None = None) -> None:
+    """Refuse its weights wherever they can be recognised: by name, by digest, or by the classifier's size.
+
+    Args:
+        file: may be missing.
+        outputs: of the classifier in the file; None: not known.
+
+    Raises:
+        UserError: these are its weights.
+    """
+    if DATE in file.name:
+        sign = "its name says so"
+    elif outputs == CLASSES:
+        sign = f"its classifier has {outputs} outputs"
+    elif _is_the_published_file(file):
+        sign = f"its SHA-256 is {SHA256[:8]}..."
+    else:
+        return
+    raise UserError(
+        f"backbone.weights: {file} holds the weights of Inception's graph of {DATE} ({sign}). They would load into "
+        "timm's inception_v3, which pools differently, and give wrong features. The graph of 2015 is not offered yet; "
+        "leave backbone.weights at null for the weights of inception_v3.tf_in1k"
+    )
+
+
+def _is_the_published_file(file: Path) -> bool:
+    try:
+        if file.stat().st_size != SIZE:
+            return False
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == SHA256
+    except OSError:
+        return False
+
 
 RANDOM = "random"
 LITE0 = "tf_efficientnet_lite0"  # timm's name of the network whose weights a package brings
@@ -40,7 +133,7 @@ def local(published: Published, weights_dir: Path | None) -> Path | None:
     beside = weights_dir / f"{published.model}.safetensors" if weights_dir else None
     if beside is not None and beside.is_file():
         return beside
-    return hub.cached(published.repository, published.filename) if published.repository else None
+    return cached(published.repository, published.filename) if published.repository else None
 
 
 def fetch(published: Published, weights_dir: Path | None) -> Path:
@@ -62,15 +155,15 @@ def fetch(published: Published, weights_dir: Path | None) -> Path:
         f"download {published.filename} of {published.repository} from the Hugging Face hub, copy it to {place} "
         f"and give backbone.weights={place}"
     )
-    if hub.reachable(published.repository, published.filename):
+    if reachable(published.repository, published.filename):
         try:
-            return hub.download(published.repository, published.filename)
+            return download(published.repository, published.filename)
         except Exception as error:  # the client raises its own kinds where a connection breaks
             raise UserError(
                 f"backbone.weights: fetching the weights of {published.model} from the Hugging Face hub broke off "
                 f"({type(error).__name__}: {error}). Try again, or {by_hand}"
             ) from error
-    state = "is switched off (HF_HUB_OFFLINE)" if hub.offline() else "does not answer, or does not have them"
+    state = "is switched off (HF_HUB_OFFLINE)" if offline() else "does not answer, or does not have them"
     raise UserError(
         f"backbone.weights: the weights of {published.model} are not on this machine, and the Hugging Face hub "
         f"{state}. On a machine with a network, {by_hand}. Without them: backbone=efficientnet_lite0, whose weights "
@@ -84,7 +177,7 @@ def check_name(file: Path) -> None:
     Raises:
         UserError: any other name, with how to convert the file; or the published file of Inception's graph of 2015.
     """
-    inception_2015.refuse(file)
+    refuse_inception_2015(file)
     if file.suffix == ".safetensors":
         return
     if file.suffix in PICKLES:

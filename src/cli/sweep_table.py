@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from src.evaluation.clusters import Clusters
-from src.evaluation.intervals import Interval, accuracy_interval
+from src.evaluation.intervals import Clusters, Interval, accuracy_interval
 from src.evaluation.text_table import NONE, points, span, text_table
 from src.tracking.naming import CELL, cell_of, made_by
 

@@ -10,8 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import bdtr
 
 from src.errors import UserError
-from src.evaluation.clusters import Clusters, Groups, Variance, variance
-from src.evaluation.intervals import Interval
+from src.evaluation.intervals import Clusters, Groups, Interval, Variance, variance
 
 LEAST_GROUPS = 6
 """With five groups or fewer no sign-flip test can reach 0.05: its least p is 2 / 2^5 = 0.0625."""

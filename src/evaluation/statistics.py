@@ -1,14 +1,17 @@
-"""Families of p-values, where variance comes from, and correlation over a handful of datasets."""
+"""Families of p-values, sources of variance, correlation, overlap of loudness, and verdicts on the paper's values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, permutations
-from math import factorial
+from math import ceil, factorial, pow
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Integer
 
 from src.errors import UserError
+from src.evaluation.intervals import Interval
 
 _EXACT_UP_TO = 9  # 362880 permutations of nine datasets, the number the paper has
 _DRAWS = 20_000
@@ -125,3 +128,124 @@ def ranks(values: Float64[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"
 def _all_pairings(pairs: int) -> Integer[np.ndarray, "pairings pairs"]:
     flat = chain.from_iterable(permutations(range(pairs)))
     return np.fromiter(flat, np.int8, count=pairs * factorial(pairs)).reshape(-1, pairs)
+
+
+_GRID = 1024
+
+
+def overlap(one: Float64[np.ndarray, " clips"], other: Float64[np.ndarray, " other_clips"]) -> float:
+    """Overlap coefficient of two samples by Gaussian kernel densities of Silverman's bandwidth (Ridout, Linkie 2009).
+
+    Args:
+        one: a level per clip in any one unit (RMS as in the paper's table 4, or dB), finite.
+        other: those of another class.
+
+    Returns:
+        0..1; nan where a sample has fewer than 2 clips. Smoothing makes it a little too large.
+    """
+    if len(one) < 2 or len(other) < 2:
+        return float("nan")
+    pooled = np.concatenate([one, other])
+    extent = float(np.ptp(pooled))
+    if extent == 0:
+        return 1.0
+    # a class of constant level gets a kernel that the grid can still resolve
+    widths = [max(_silverman(sample), 4 * extent / _GRID) for sample in (one, other)]
+    margin = 4 * max(widths)
+    grid = np.linspace(pooled.min() - margin, pooled.max() + margin, _GRID)
+    densities = [_density(sample, width, grid) for sample, width in zip((one, other), widths, strict=True)]
+    common = np.trapezoid(np.minimum(*densities), grid)
+    return float(np.clip(common, 0, 1))
+
+
+def overlap_matrix(samples: Sequence[Float64[np.ndarray, " _"]]) -> Float64[np.ndarray, "classes classes"]:
+    """Overlap of every two classes; 1 on the diagonal."""
+    matrix = np.eye(len(samples))
+    for row in range(len(samples)):
+        for column in range(row):
+            matrix[row, column] = matrix[column, row] = overlap(samples[row], samples[column])
+    return matrix
+
+
+def overlap_of_normals(
+    means: Float64[np.ndarray, " classes"], deviations: Float64[np.ndarray, " classes"]
+) -> Float64[np.ndarray, "classes classes"]:
+    """Overlap of every two classes from mean and deviation alone (the paper's table 4), taking levels as normal.
+
+    Raises:
+        ValueError: a deviation is not above 0.
+    """
+    if not np.all(deviations > 0):
+        raise ValueError(f"overlap: got deviations {deviations.tolist()}; expected each above 0")
+    normals = [NormalDist(mean, deviation) for mean, deviation in zip(means, deviations, strict=True)]
+    return np.array([[1.0 if one is other else one.overlap(other) for other in normals] for one in normals])
+
+
+def mean_overlap(matrix: Float64[np.ndarray, "classes classes"]) -> float:
+    """Mean over the pairs of different classes; nan for fewer than two classes."""
+    pairs = matrix[np.triu_indices(len(matrix), 1)]
+    return float(pairs.mean()) if pairs.size else float("nan")
+
+
+def _silverman(sample: Float64[np.ndarray, " clips"]) -> float:
+    """Silverman's rule of thumb (1986, eq. 3.31): 0.9 min(deviation, interquartile range / 1.34) n^(-1/5)."""
+    low, high = np.quantile(sample, [0.25, 0.75])
+    deviation = float(sample.std(ddof=1))
+    robust = float(high - low) / 1.34
+    return 0.9 * (min(deviation, robust) if robust > 0 else deviation) * pow(len(sample), -0.2)
+
+
+def _density(
+    sample: Float64[np.ndarray, " clips"], width: float, grid: Float64[np.ndarray, " grid"]
+) -> Float64[np.ndarray, " grid"]:
+    total = np.zeros_like(grid)
+    for part in np.array_split(sample, -(-len(sample) // 1000)):  # 8 MB of kernels at a time
+        total += np.exp(-(((grid - part[:, None]) / width) ** 2) / 2).sum(axis=0)
+    density: Float64[np.ndarray, " grid"] = total / (len(sample) * width * np.sqrt(2 * np.pi))
+    return density
+
+
+HALF_WIDTH = 0.03  # an interval of more than 3 points to each side agrees with too much to be a verdict
+
+Outcome = Literal["reproduced", "not reproduced", "too few clips", "rendered"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be said of the paper's value.
+
+    Attributes:
+        outcome: `reproduced`: the paper's value lies inside our interval; `not reproduced`: outside;
+            `too few clips`: our interval is too wide to tell; `rendered`: synthesised audio says nothing about it.
+        clips_needed: with too few, about how many test clips would do; None where our clips do not say.
+    """
+
+    outcome: Outcome
+    clips_needed: int | None = None
+
+    def __str__(self) -> str:
+        return self.outcome if self.clips_needed is None else f"{self.outcome}, about {self.clips_needed} would do"
+
+
+def judge(paper: float, clips: int, interval: Interval | None, origin: Literal["recorded", "rendered"]) -> Verdict:
+    """Judge the paper's accuracy by ours. The paper's own uncertainty is unknown and left out.
+
+    Args:
+        paper: the paper's accuracy, 0..1.
+        clips: number of our test clips.
+        interval: of our accuracy; None where all clips are of one group.
+        origin: of our audio.
+
+    Raises:
+        ValueError: the accuracy lies outside 0..1.
+    """
+    if not 0 <= paper <= 1:
+        raise ValueError(f"paper's accuracy: got {paper}; expected 0 to 1. Is it in percent?")
+    if origin == "rendered":
+        return Verdict("rendered")
+    if interval is None:
+        return Verdict("too few clips")
+    if interval.half_width > HALF_WIDTH:
+        # the width falls with the square root of the number of clips, if the new ones come in groups like ours
+        return Verdict("too few clips", ceil(clips * (interval.half_width / HALF_WIDTH) ** 2))
+    return Verdict("reproduced" if paper in interval else "not reproduced")

@@ -10,8 +10,8 @@ from safetensors.torch import save as saved
 from torch import Tensor
 
 from src.backbone import Backbone
-from src.backbone.blocks import last
 from src.backbone.frozen import FrozenNetwork
+from src.backbone.network import last
 from src.data.split import Part
 from src.errors import UserError
 from src.features.labelled import LabelledFeatures, Runtime

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from src.evaluation.verdict import Verdict, judge
+from src.evaluation.statistics import Verdict, judge
 from src.report import paper_values
 from src.report.document import Source
 from src.report.paper_values import Published

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from src.evaluation.overlap import mean_overlap, overlap_matrix, overlap_of_normals
+from src.evaluation.statistics import mean_overlap, overlap_matrix, overlap_of_normals
 from src.evaluation.text_table import NONE, points
 from src.report import desk as desks
 from src.report import paper_values

@@ -72,7 +72,7 @@ class Asperes:
 
     def load(self) -> None:
         """Import torch and what else image_transform needs, before clips are timed and processes are forked."""
-        import_module("src.spectrogram.asperes_plan")
+        import_module("src.spectrogram.asperes_envelopes")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
         """Draw one signal; `sample_rate` in Hz. Silence is all 0.
@@ -106,7 +106,7 @@ class Asperes:
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int
     ) -> Float32[np.ndarray, "rows columns"]:
         """Of each band over each pixel; a steady tone at a band's centre shows its own amplitude."""
-        from src.spectrogram.asperes_plan import PLANS  # torch and SciPy, which settings are checked without
+        from src.spectrogram.asperes_envelopes import PLANS  # torch and SciPy, which settings are checked without
 
         picture = np.zeros((self._scale.bands, self._width(len(samples), sample_rate)), np.float32)
         PLANS.of(Grid.of_clip(self._scale, len(samples), sample_rate)).draw(samples, picture)

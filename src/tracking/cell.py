@@ -10,8 +10,7 @@ from jaxtyping import Bool, Int64
 
 from src.errors import UserError
 from src.evaluation import comparison, metrics
-from src.evaluation.clusters import Clusters
-from src.evaluation.intervals import Interval, accuracy_interval, macro_f1_interval
+from src.evaluation.intervals import Clusters, Interval, accuracy_interval, macro_f1_interval
 from src.tracking.expected_cell import ExpectedCell
 from src.tracking.naming import FROZEN, backbone_of, made_by, transfer_of
 from src.tracking.predictions import Predictions

@@ -16,7 +16,7 @@ import yaml
 from jaxtyping import Bool, Float32
 
 from src.evaluation import metrics
-from src.evaluation.clusters import Clusters
+from src.evaluation.intervals import Clusters
 from src.features.cache import digest_of
 from src.features.labelled import LabelledFeatures
 from src.head import FittedHead

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.backbone import hub
+from src.backbone import weights as hub
 from src.backbone.vision import TimmBackbone
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from src.backbone import hub
+from src.backbone import weights as hub
 from src.backbone.auto import Auto, Decision, decide
 from src.errors import UserError
 

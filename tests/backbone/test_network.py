@@ -6,7 +6,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from src.backbone import hub
+from src.backbone import weights as hub
 from src.backbone.network import build, look_up
 from src.backbone.state import digest
 from src.errors import UserError

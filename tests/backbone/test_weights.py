@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from src.backbone import hub, weights
+from src.backbone import weights
+from src.backbone import weights as hub
 from src.backbone.weights import INCEPTION, Published, check_name, fetch, local
 from src.errors import UserError
 

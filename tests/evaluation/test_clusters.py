@@ -5,7 +5,7 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.formula.api import ols
 
-from src.evaluation.clusters import Clusters, Variance, variance
+from src.evaluation.intervals import Clusters, Variance, variance
 
 
 def scores(correct: np.ndarray) -> np.ndarray:

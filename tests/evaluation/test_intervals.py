@@ -4,8 +4,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from src.errors import UserError
-from src.evaluation.clusters import Clusters, variance
-from src.evaluation.intervals import Interval, accuracy_interval, macro_f1_interval
+from src.evaluation.intervals import Clusters, Interval, accuracy_interval, macro_f1_interval, variance
 
 
 def first(right: int, clips: int) -> np.ndarray:

@@ -3,7 +3,7 @@ from math import erf, sqrt
 import numpy as np
 import pytest
 
-from src.evaluation.overlap import mean_overlap, overlap, overlap_matrix, overlap_of_normals
+from src.evaluation.statistics import mean_overlap, overlap, overlap_matrix, overlap_of_normals
 
 
 def normals(shift: float, clips: int = 600) -> tuple[np.ndarray, np.ndarray]:

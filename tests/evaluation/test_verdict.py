@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.evaluation.intervals import Interval, accuracy_interval
-from src.evaluation.verdict import judge
+from src.evaluation.statistics import judge
 
 
 def test_stand_ins_are_never_judged() -> None:

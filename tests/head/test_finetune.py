@@ -11,7 +11,7 @@ import safetensors.torch
 import soundfile
 import torch
 
-from src.backbone.blocks import blocks
+from src.backbone.network import blocks
 from src.config import build
 from src.errors import UserError
 from src.features.pipeline import Timer

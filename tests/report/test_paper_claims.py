@@ -3,9 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.evaluation.clusters import Clusters
 from src.evaluation.comparison import Comparison
-from src.evaluation.intervals import Interval
+from src.evaluation.intervals import Clusters, Interval
 from src.evaluation.statistics import Correlation
 from src.report import judging, paired
 from src.report.claims import claims

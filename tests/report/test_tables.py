@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from src.evaluation.overlap import mean_overlap, overlap_matrix
-from src.evaluation.statistics import variance_split
+from src.evaluation.statistics import mean_overlap, overlap_matrix, variance_split
 from src.report.followup import followup
 from src.report.reference import reference
 from src.report.table1 import table1

@@ -9,10 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.spectrogram.asperes_bands import Grid, Scale, nearest, smooth
-from src.spectrogram.asperes_blocks import Blocks, wrapped
-from src.spectrogram.asperes_pixels import PixelMeans
-from src.spectrogram.asperes_plan import Plans, make_plan
-from src.spectrogram.asperes_whole import Whole
+from src.spectrogram.asperes_envelopes import Blocks, PixelMeans, Plans, Whole, make_plan, wrapped
 
 SCALE = Scale(min_hz=20.0, bands=121, bands_per_octave=12, pixels_per_second=100)
 
