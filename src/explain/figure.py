@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-from src.explain.grid import Grid
-from src.explain.making import Check, Explanation, Said
+from src.explain.explanation import Check, Explanation, Said
+from src.explain.regions import Grid
 from src.features.pipeline import ImageTransform
 from src.tracking.canvas import (
     BASELINE_COLOUR,

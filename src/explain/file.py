@@ -17,10 +17,8 @@ from src.data.encode import wav
 from src.data.waveform import Waveform
 from src.data.writing import write_asked
 from src.errors import UserError, printable
+from src.explain.explanation import Check, Explanation, Model, Settings, effects_csv, explain, summary
 from src.explain.figure import draw
-from src.explain.making import Check, Explanation, Model, explain
-from src.explain.settings import Settings
-from src.explain.summary import effects_csv, summary
 from src.tracking.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,9 @@ from src.data.writing import write_asked
 from src.errors import UserError
 from src.features.digests import FileDigests
 from src.features.labelled import Runtime, list_clips
-from src.gallery.cards import Cards
-from src.gallery.judged import Judged, judged
+from src.gallery.judged import Judged, judged, siblings
 from src.gallery.media import Media, Shown, collect
-from src.gallery.page import Told, page
-from src.gallery.siblings import siblings
+from src.gallery.page import Cards, Told, page
 from src.tracking.naming import made_by
 from src.tracking.predictions import PREDICTIONS, read_predictions
 from src.tracking.store import RunRecord, Store

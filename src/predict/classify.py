@@ -20,8 +20,7 @@ from src.errors import UserError, printable
 from src.features.pipeline import Timer
 from src.features.render_stats import CONSEQUENCES
 from src.predict.files import predictions
-from src.predict.scores import Failure
-from src.predict.windows import Cutting
+from src.predict.windows import Cutting, Failure
 from src.predict.writers import Writer, writer
 from src.tracking.trained_model import TrainedModel
 

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from src.config import build as configure
 from src.config import select_run
-from src.predict.limits import Limits
 from src.predict.packing import keep, pack, register
+from src.predict.request import Limits
 
 _TOLD = """\
 {what}: run {run} ({title}), classes {classes}

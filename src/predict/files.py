@@ -15,8 +15,7 @@ from src.data.audio import AudioFile, AudioStats, UnreadableAudio, Window, resam
 from src.data.waveform import Waveform
 from src.features.pipeline import Timer
 from src.features.render_stats import ClipStats
-from src.predict.scores import Failure, Prediction, Scored
-from src.predict.windows import Cutting
+from src.predict.windows import Cutting, Failure, Prediction, Scored
 from src.tracking.trained_model import TrainedModel
 
 T = TypeVar("T")

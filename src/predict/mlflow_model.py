@@ -16,8 +16,7 @@ from src.config import build as configure
 from src.data.waveform import Waveform
 from src.errors import UserError
 from src.features.pipeline import FeaturePipeline
-from src.predict.limits import MEGA, Limits
-from src.predict.request import Answering
+from src.predict.request import MEGA, Answering, Limits
 from src.predict.request_limits import guard_server
 from src.tracking.checkpoint import Parts, assemble
 from src.tracking.store import RunRecord

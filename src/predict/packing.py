@@ -10,8 +10,8 @@ from pathlib import Path
 
 from src.errors import UserError
 from src.head.transfer import NETWORK
-from src.predict.limits import Limits
 from src.predict.mlflow_model import COLUMN, FOLDER, RUN, WEIGHTS
+from src.predict.request import Limits
 from src.tracking.checkpoint import CONFIG, HEAD
 from src.tracking.database import explained
 from src.tracking.model_card import CARD

@@ -1,9 +1,10 @@
-"""One request: audio files as base64 text in, what the model says of each out."""
+"""One request: audio files as base64 text in, what the model says of each out, within limits."""
 
 import base64
 import binascii
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,11 +13,34 @@ from src.data.audio import Header, UnreadableAudio, header
 from src.errors import UserError
 from src.features.pipeline import Timer
 from src.predict.files import predictions
-from src.predict.limits import MEGA, Limits
-from src.predict.scores import Failure
-from src.predict.windows import Cutting
+from src.predict.windows import Cutting, Failure
 from src.predict.writers import as_object
 from src.tracking.trained_model import TrainedModel
+
+MEGA = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one request, and how strict the model is about its machine (conf/predict.yaml).
+
+    Attributes:
+        request_mb: bytes of a request's body, in millions.
+        clips: audio files in it. seconds: their duration, all together.
+        decoded_mb: samples of one window, decoded, in millions of bytes.
+        exact: whether another engine or device than the run's keeps the model from being loaded.
+    """
+
+    request_mb: float
+    clips: int
+    seconds: float
+    decoded_mb: float
+    exact: bool
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name != "exact" and not value > 0:
+                raise UserError(f"limits.{name}={value:g}: expected more than 0")
 
 
 class Answering:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from src.errors import UserError, printable
-from src.predict.scores import Prediction, Scored
+from src.predict.windows import Prediction, Scored
 
 _MOST_COLUMNS = 20
 _MOST_NAMED = 5

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from src.robustness.curves import Point
-from src.robustness.kinds import KINDS, Kind
+from src.robustness.perturb import KINDS, Kind
 from src.tracking.canvas import FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 
 if TYPE_CHECKING:

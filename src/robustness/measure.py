@@ -24,8 +24,7 @@ from src.features.cache import digest_of
 from src.features.labelled import Runtime, list_clips
 from src.robustness.curves import Clips, Point, chosen, measure
 from src.robustness.figure import draw
-from src.robustness.kinds import KINDS, UNDISTURBED
-from src.robustness.perturb import MP3_KBIT, Disturbance
+from src.robustness.perturb import KINDS, MP3_KBIT, UNDISTURBED, Disturbance
 from src.tracking import provenance
 from src.tracking.naming import made_by
 from src.tracking.predictions import PREDICTIONS, read_predictions

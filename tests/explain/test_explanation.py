@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from tones import HERTZ, clip, image_transform, learned, settings
 
+from src.explain.explanation import Explanation, Model, effects_csv, explain, summary
 from src.explain.figure import draw, plain
-from src.explain.making import Explanation, Model, explain
-from src.explain.summary import effects_csv, summary
 from src.spectrogram.waveform import WaveformPicture
 
 TONED = clip(301, toned=True)

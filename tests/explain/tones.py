@@ -8,8 +8,7 @@ import numpy as np
 from src.backbone.pixels import Pixels
 from src.data.audio import Window
 from src.data.waveform import Waveform
-from src.explain.making import Model
-from src.explain.settings import Settings
+from src.explain.explanation import Model, Settings
 from src.features.examples import Examples
 from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess

@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 from hand import hand
 
-from src.gallery.cards import Cards
 from src.gallery.media import Shown
-from src.gallery.page import Told, page
+from src.gallery.page import Cards, Told, page
 
 ODD = '</script><b onclick="x()">\'&"</b>'
 EMPTY = {"meta", "image", "use", "line", "circle", "col", "wbr"}

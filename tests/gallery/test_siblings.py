@@ -1,4 +1,4 @@
-from src.gallery.siblings import siblings
+from src.gallery.judged import siblings
 from src.tracking.store import RunRecord
 
 

@@ -13,8 +13,7 @@ from src.data.audio import Window, decode
 from src.features.pipeline import Timer
 from src.head.network import FittedNetwork, Scaling
 from src.predict.files import in_order, predictions
-from src.predict.scores import Failure
-from src.predict.windows import Cutting
+from src.predict.windows import Cutting, Failure
 from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
 from src.tracking.trained_model import TrainedModel

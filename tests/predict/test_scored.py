@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.predict.scores import Prediction, Scored
+from src.predict.windows import Prediction, Scored
 
 
 def test_a_file_is_judged_by_the_mean_over_its_windows():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.predict.scores import Prediction, Scored
+from src.predict.windows import Prediction, Scored
 from src.predict.writers import writer
 
 CLASSES = ("rock, hard", 'the "blues"', "tänze")

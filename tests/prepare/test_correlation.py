@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from src.prepare.audit.correlation import agreement, correlate
+from src.prepare.audit.copies import agreement, correlate
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.standard_normal((1, 6000)).astype(np.float32)

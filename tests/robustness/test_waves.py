@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from src.data.waveform import Waveform
-from src.robustness.kinds import KINDS
-from src.robustness.perturb import Disturbance
+from src.robustness.perturb import KINDS, Disturbance
 
 RATE = 16000
 

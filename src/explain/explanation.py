@@ -1,27 +1,74 @@
 """One clip explained: what speaks for its class, which regions decide, and whether they really do."""
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
 from src.data.waveform import Waveform
+from src.errors import UserError
 from src.explain import gradcam, occlusion
-from src.explain.evidence import Eye, Picture
-from src.explain.grid import Cells, Grid, divide
-from src.explain.occlusion import Effects, Level
-from src.explain.regions import Candidate, Region, candidates, deciding, elsewhere, regions
+from src.explain.occlusion import Effects, Eye, Level, Picture
+from src.explain.regions import Candidate, Cells, Grid, Region, candidates, deciding, divide, elsewhere, regions
 from src.explain.resynthesis import split
-from src.explain.settings import Settings
 from src.features.pipeline import FeaturePipeline
 from src.head import FittedHead
 from src.head.network import FittedNetwork
 
 if TYPE_CHECKING:
     from torch import nn
+
+FILLS = ("background", "lowest")
+BASES = ("occlusion", "gradcam")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an explanation is made.
+
+    Attributes:
+        bands: into which the picture's rows are divided. times: into which the clip's time is divided.
+        fill: what a hidden part of the picture shows; see `occlusion.fill`.
+        base: what chooses the deciding regions, `occlusion` or `gradcam` (where there is none, occlusion).
+        share: of all effect in favour of the class that the deciding regions carry together, if `area` allows it.
+        area: of the picture that they cover at most.
+        draws: regions of the same shape elsewhere that are removed for comparison. seed: of these.
+        window: seconds of the window in which the sound is taken apart.
+        layer: module of the network whose maps Grad-CAM weighs; None: the last map before pooling.
+    """
+
+    bands: int
+    times: int
+    fill: str
+    base: str
+    share: float
+    area: float
+    draws: int
+    seed: int
+    window: float
+    layer: str | None
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.bands <= 200, "bands", self.bands, "1 to 200")
+        _require(1 <= self.times <= 200, "times", self.times, "1 to 200")
+        _require(self.fill in FILLS, "fill", self.fill, f"one of {', '.join(FILLS)}")
+        _require(self.base in BASES, "base", self.base, f"one of {', '.join(BASES)}")
+        _require(0 < self.share <= 1, "share", self.share, "a share above 0, at most 1")
+        _require(0 < self.area < 1, "area", self.area, "a share above 0 and below 1")
+        _require(0 <= self.draws <= 1000, "draws", self.draws, "0 to 1000")
+        _require(self.seed >= 0, "seed", self.seed, "a whole number, 0 or more")
+        _require(0.005 <= self.window <= 2, "window", self.window, "0.005 to 2 seconds")
+
+
+def _require(good: bool, key: str, got: object, wanted: str) -> None:
+    if not good:
+        raise UserError(f"explanation.{key}: got {got!r}; expected {wanted}")
+
 
 _RANDOM_HEADS = 20
 Said = Float32[np.ndarray, " classes"]
@@ -219,3 +266,113 @@ def _random_heads(head: FittedHead, features: np.ndarray, effects: Effects, targ
 
 def _ranks(values: Float64[np.ndarray, "bands times"]) -> Float64[np.ndarray, " cells"]:
     return np.argsort(np.argsort(values.ravel(), kind="stable"), kind="stable").astype(np.float64)
+
+
+VERSION = 1
+"""Raised by whoever changes what a key of the summary means, or takes one away."""
+
+_HEADER = ("part", "low_hz", "high_hz", "start_s", "end_s", "occlusion_nats", "gradcam", "deciding")
+
+
+def summary(explanation: Explanation, settings: Settings, waveform: Waveform) -> dict[str, Any]:
+    """As plain values; probabilities and shares in 0..1, effects in nats, frequencies in Hz, times in seconds.
+
+    Args:
+        waveform: the clip as recorded.
+    """
+    cells, picture = explanation.chosen.cells, explanation.picture.astype(np.float64)
+    inside = explanation.grid.pixels(cells)
+    heard = waveform.samples.astype(np.float64)
+    return {
+        "version": VERSION,
+        "predicted": explanation.classes[int(explanation.said.argmax())],
+        "explained": explanation.classes[explanation.target],
+        "probabilities": _named(explanation, explanation.said),
+        "method": {
+            "chosen_by": explanation.chosen.name,
+            "fill": settings.fill,
+            "bands": explanation.grid.shape[0],
+            "times": explanation.grid.shape[1],
+            "gradcam": explanation.no_cam or f"layer {settings.layer or 'last map before pooling'}",
+        },
+        "deciding": {
+            "regions": [_region(region) for region in explanation.regions],
+            "share_of_effect": _rounded(explanation.chosen.share),
+            "share_of_area": _rounded(float(cells.mean())),
+            "share_of_brightness": _share(picture[inside].sum(), picture.sum()),
+            "share_of_sound_energy": _share((explanation.only.samples.astype(np.float64) ** 2).sum(), (heard**2).sum()),
+        },
+        "picture": _check(explanation, explanation.in_picture),
+        "sound": _check(explanation, explanation.in_sound),
+        "rank_correlation_with_random_heads": (
+            None if explanation.random_heads is None else _rounded(explanation.random_heads)
+        ),
+    }
+
+
+def effects_csv(explanation: Explanation) -> str:
+    """A row for each band over the whole time, each time over all bands, and each cell.
+
+    Columns: part (band, time or cell), low_hz and high_hz (empty where rows are no frequencies), start_s and end_s,
+    occlusion_nats (by how much the log-odds of the class fall), gradcam (mean, 1 is its maximum; cells only), deciding.
+    """
+    grid, effects = explanation.grid, explanation.effects
+    bands, times = grid.shape
+    everything = slice(None)
+    stream = io.StringIO()
+    table = csv.writer(stream, lineterminator="\n")
+    table.writerow(_HEADER)
+    for band in range(bands):
+        table.writerow(["band", *_where(explanation, band, everything), f"{effects.bands[band]:.6g}", "", ""])
+    for time in range(times):
+        table.writerow(["time", *_where(explanation, everything, time), f"{effects.times[time]:.6g}", "", ""])
+    for band, time in np.ndindex(bands, times):
+        cam = "" if explanation.cam_cells is None else f"{explanation.cam_cells[band, time]:.6g}"
+        here = [f"{effects.cells[band, time]:.6g}", cam, int(explanation.chosen.cells[band, time])]
+        table.writerow(["cell", *_where(explanation, band, time), *here])
+    return stream.getvalue()
+
+
+def _where(explanation: Explanation, band: int | slice, time: int | slice) -> list[str]:
+    """Lowest and highest frequency, first and last second."""
+    hertz, seconds = explanation.grid.hertz, explanation.grid.seconds
+    start, end = (0, -1) if isinstance(time, slice) else (time, time + 1)
+    when = [f"{seconds[start]:.4f}", f"{seconds[end]:.4f}"]
+    if hertz is None:
+        return ["", "", *when]
+    top, bottom = (0, -1) if isinstance(band, slice) else (band, band + 1)
+    return [f"{hertz[bottom]:.2f}", f"{hertz[top]:.2f}", *when]
+
+
+def _region(region: Region) -> dict[str, Any]:
+    return {
+        "low_hz": None if region.hertz is None else round(region.hertz[0], 2),
+        "high_hz": None if region.hertz is None else round(region.hertz[1], 2),
+        "start_s": round(region.seconds[0], 4),
+        "end_s": round(region.seconds[1], 4),
+        "cells": region.cells,
+        "effect": _rounded(region.effect),
+    }
+
+
+def _check(explanation: Explanation, check: Check) -> dict[str, Any]:
+    """What the model says with only, and without, the deciding regions, and without others of the same shape."""
+    others = check.elsewhere
+    some = {"mean": others.mean(), "lowest": others.min(), "highest": others.max()} if len(others) else {}
+    return {
+        "only": _named(explanation, check.only),
+        "without": _named(explanation, check.without),
+        "elsewhere": {"draws": len(others), **{key: _rounded(float(value)) for key, value in some.items()}},
+    }
+
+
+def _named(explanation: Explanation, said: Said) -> dict[str, float]:
+    return {name: _rounded(float(value)) for name, value in zip(explanation.classes, said, strict=True)}
+
+
+def _share(part: float, whole: float) -> float:
+    return _rounded(float(part / whole)) if whole > 0 else 0.0
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.6g}")
