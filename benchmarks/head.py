@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from benchmarks.measuring import Row, deliver, in_turns, seconds
 from src.head import Examples, Trainer
-from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 from src.head.linear import Linear
+from src.head.sgd import ClassBalancedSampler, Randomness, truncated_normal
 
 CLASSES, CLIPS, FEATURES = 10, 1000, 2048
 ROUNDS = 5

@@ -20,7 +20,7 @@ from src.backbone.frozen import FrozenNetwork
 from src.data.audio import Window, decode
 from src.data.waveform import Waveform
 from src.features.cache import FeatureCache
-from src.head.steps import LinearStep
+from src.head.training import LinearStep
 
 RATE, FEATURES = 44100, 1280
 ROUNDS = {"rounds": 40, "warmup_rounds": 3}

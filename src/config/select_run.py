@@ -18,10 +18,9 @@ from src.data.paths import Paths
 from src.errors import UserError, printable
 from src.features.labelled import Runtime, list_clips
 from src.features.pipeline import FeaturePipeline
-from src.tracking.checkpoint import load
+from src.tracking.checkpoint import TrainedModel, load
 from src.tracking.naming import transfer_of
 from src.tracking.store import RunRecord, Store, as_params
-from src.tracking.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from jaxtyping import Float32, Float64
 from src.data.waveform import Waveform
 from src.errors import UserError
 from src.explain import gradcam, occlusion
+from src.explain.grid import Cells, Grid, divide
 from src.explain.occlusion import Effects, Eye, Level, Picture
-from src.explain.regions import Candidate, Cells, Grid, Region, candidates, deciding, divide, elsewhere, regions
+from src.explain.regions import Candidate, Region, candidates, deciding, elsewhere, regions
 from src.explain.resynthesis import split
 from src.features.pipeline import FeaturePipeline
 from src.head import FittedHead

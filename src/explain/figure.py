@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Float64, Int64
 
 from src.explain.explanation import Check, Explanation, Said
-from src.explain.regions import Grid
+from src.explain.grid import Grid
 from src.features.pipeline import ImageTransform
-from src.tracking.canvas import (
+from src.tracking.figures import (
     BASELINE_COLOUR,
     FAINT,
     INK,

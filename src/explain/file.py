@@ -19,7 +19,7 @@ from src.data.writing import write_asked
 from src.errors import UserError, printable
 from src.explain.explanation import Check, Explanation, Model, Settings, effects_csv, explain, summary
 from src.explain.figure import draw
-from src.tracking.trained_model import TrainedModel
+from src.tracking.checkpoint import TrainedModel
 
 log = logging.getLogger(__name__)
 _TOLD = 6

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, UInt8
 
 from src.backbone import Backbone
 from src.errors import UserError
-from src.explain.regions import Cells, Grid
+from src.explain.grid import Cells, Grid
 from src.head import FittedHead
 
 Picture = UInt8[np.ndarray, "rows columns *colours"]

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from src.data.waveform import Waveform
-from src.explain.regions import Cells, Grid
+from src.explain.grid import Cells, Grid
 
 _OVERLAP = 4
 _FRAMES_AT_ONCE = 256

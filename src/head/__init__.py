@@ -25,7 +25,7 @@ KINDS = {
     "linear": "src.head.network.FittedNetwork",
     "mlp": "src.head.network.FittedNetwork",
     "logistic": "src.head.network.FittedNetwork",
-    "random_forest": "src.head.forest.FittedForest",
+    "random_forest": "src.head.estimators.FittedForest",
     "one_vs_one": "src.head.one_vs_one.FittedOneVsOne",
 }
 

@@ -17,9 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.errors import UserError
 from src.head import MetricLogger, Trainer
-from src.head.draws import ClassBalancedSampler
+from src.head.lightning_context import honest_signals, quiet, threads
 from src.head.network import Scaling
-from src.head.surroundings import honest_signals, quiet, threads
+from src.head.sgd import ClassBalancedSampler
 from src.head.training import BorrowedLogger, Layers
 from src.head.transfer import FineTune
 

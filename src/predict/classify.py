@@ -22,7 +22,7 @@ from src.features.render_stats import CONSEQUENCES
 from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
 from src.predict.writers import Writer, writer
-from src.tracking.trained_model import TrainedModel
+from src.tracking.checkpoint import TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from src.data.waveform import Waveform
 from src.features.pipeline import Timer
 from src.features.render_stats import ClipStats
 from src.predict.windows import Cutting, Failure, Prediction, Scored
-from src.tracking.trained_model import TrainedModel
+from src.tracking.checkpoint import TrainedModel
 
 T = TypeVar("T")
 R = TypeVar("R")

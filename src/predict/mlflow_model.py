@@ -18,9 +18,8 @@ from src.errors import UserError
 from src.features.pipeline import FeaturePipeline
 from src.predict.request import MEGA, Answering, Limits
 from src.predict.request_limits import guard_server
-from src.tracking.checkpoint import Parts, assemble
+from src.tracking.checkpoint import Parts, TrainedModel, assemble
 from src.tracking.store import RunRecord
-from src.tracking.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 

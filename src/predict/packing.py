@@ -12,11 +12,10 @@ from src.errors import UserError
 from src.head.transfer import NETWORK
 from src.predict.mlflow_model import COLUMN, FOLDER, RUN, WEIGHTS
 from src.predict.request import Limits
-from src.tracking.checkpoint import CONFIG, HEAD
+from src.tracking.checkpoint import CONFIG, HEAD, TrainedModel
 from src.tracking.database import explained
 from src.tracking.model_card import CARD
 from src.tracking.store import Store
-from src.tracking.trained_model import TrainedModel
 
 PLACE = "served"
 _SOURCE = Path(__file__).resolve().parent.parent

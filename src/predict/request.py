@@ -15,7 +15,7 @@ from src.features.pipeline import Timer
 from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
 from src.predict.writers import as_object
-from src.tracking.trained_model import TrainedModel
+from src.tracking.checkpoint import TrainedModel
 
 MEGA = 1_000_000
 

@@ -27,9 +27,9 @@ def _report(cfg: DictConfig) -> None:
     from src.cli.terminal import progress_bar
     from src.config import build
     from src.errors import UserError
-    from src.report.asked import Typed
+    from src.report.clip_loader import ClipLoader
     from src.report.making import Request, make
-    from src.report.studio import ClipLoader
+    from src.report.overrides import Typed
     from src.tracking.store import Store
 
     # as typed: a reference to the environment may stand for a password, and reports print commands

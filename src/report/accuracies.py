@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from src.evaluation.text_table import NONE, points, signed, span
-from src.report.desk import Row
 from src.report.document import MISSING, Table, percent
 from src.report.paper_values import Published
+from src.report.scored_cells import Row
 
 NOTES = (
     "Accuracy on the test clips in percent, mean and standard deviation over seeds. Interval: a score interval over "

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from src.report import desk as desks
-from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
+from src.report import scored_cells as desks
 from src.report.document import Picture, Report
-from src.tracking.canvas import BASELINE_COLOUR, FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
+from src.report.scored_cells import BASELINE, NETWORK, Row, ScoredCells
+from src.tracking.figures import BASELINE_COLOUR, FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,10 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from src.evaluation.text_table import NONE
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.cost import cost
-from src.report.desk import BASELINE, NETWORK, ScoredCells
 from src.report.document import Report, Table
 from src.report.evidence import (
     AGAINST,
@@ -23,7 +22,9 @@ from src.report.evidence import (
     paper_loudness_and_change,
 )
 from src.report.followup import by_label
-from src.report.judging import (
+from src.report.paired import Compared
+from src.report.scored_cells import BASELINE, NETWORK, ScoredCells
+from src.report.verdicts import (
     RULES,
     Judgement,
     higher,
@@ -35,7 +36,6 @@ from src.report.judging import (
     seeds_agree,
     some_differ,
 )
-from src.report.paired import Compared
 
 EXPERIMENTS = ("table2_network", "table2_baseline", "loudness", "augmentation", "timing_timbre")
 _HEADER = ("statement", "where", "tested on", "verdict", "evidence", "audio")

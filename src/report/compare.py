@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.accuracies import Label, cells_table
-from src.report.desk import Row, ScoredCells
 from src.report.document import Report
 from src.report.paired import Pair
+from src.report.scored_cells import Row, ScoredCells
 from src.tracking.cell import Cell
 
 _OTHER_CLIPS = "split"

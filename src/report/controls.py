@@ -8,12 +8,12 @@ from jaxtyping import Float64
 
 from src.evaluation.intervals import Interval, accuracy_interval
 from src.evaluation.text_table import NONE, points, span
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.accuracies import accuracy_text, cells_table
-from src.report.desk import Row, ScoredCells
 from src.report.document import MISSING, Report, Table
 from src.report.followup import present
+from src.report.scored_cells import Row, ScoredCells
 from src.tracking.predictions import Predictions
 
 EXPERIMENTS = ("table2_network", "control_pixels", "control_random")

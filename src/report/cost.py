@@ -5,8 +5,8 @@ from statistics import mean
 
 from src.evaluation.text_table import NONE
 from src.report import paper_values
-from src.report.desk import Row
-from src.report.judging import Judgement
+from src.report.scored_cells import Row
+from src.report.verdicts import Judgement
 
 _STAGES = ("decode", "picture", "backbone")
 _HOUR = 3600.0

@@ -7,9 +7,9 @@ import numpy as np
 
 from src.evaluation.statistics import Correlation, correlation
 from src.report import paired, paper_values
-from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
 from src.report.followup import by_label, present
 from src.report.paired import Compared
+from src.report.scored_cells import BASELINE, NETWORK, Row, ScoredCells
 from src.report.table4 import loudness_of, paper_overlap
 
 CLASSIFIERS = {NETWORK: "table2_network", BASELINE: "table2_baseline"}

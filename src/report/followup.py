@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.accuracies import cells_table
-from src.report.desk import Row, ScoredCells
 from src.report.document import Report
 from src.report.paired import Pair
+from src.report.scored_cells import Row, ScoredCells
 from src.report.table3 import chance
 
 EXPERIMENTS = ("loudness", "augmentation", "metal_classical", "timing_timbre")

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from src.data.writing import write_asked
 from src.errors import UserError
-from src.report import desk as desks
 from src.report import markup
-from src.report.asked import Typed, wanted
-from src.report.desk import ScoredCells
+from src.report import scored_cells as desks
+from src.report.clip_loader import ClipLoader
+from src.report.definitions import NAMES, PAPER, RECIPES, parts
 from src.report.document import Report, listed
 from src.report.latex import latex
-from src.report.library import RunSelector
+from src.report.overrides import Typed, wanted
 from src.report.page import page
-from src.report.recipes import NAMES, PAPER, RECIPES, parts
-from src.report.studio import ClipLoader
+from src.report.run_selector import RunSelector
+from src.report.scored_cells import ScoredCells
 from src.tracking.expected_cell import ExpectedCell
 from src.tracking.store import Store
 

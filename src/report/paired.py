@@ -11,8 +11,8 @@ from src.errors import UserError
 from src.evaluation.comparison import Comparison, Votes, compare
 from src.evaluation.statistics import holm
 from src.evaluation.text_table import NONE, signed, span
-from src.report.desk import Row
 from src.report.document import MISSING, Table, p_value, percent
+from src.report.scored_cells import Row
 from src.tracking.cell import Cell
 
 ALPHA = 0.05

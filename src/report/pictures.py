@@ -9,9 +9,9 @@ import numpy as np
 
 from src.data.clip import Clip
 from src.errors import UserError
+from src.report.clip_loader import ClipLoader, Shown
 from src.report.document import Picture, Report
-from src.report.studio import ClipLoader, Shown
-from src.tracking.canvas import INK, canvas, draw_spectrogram, png, tidy
+from src.tracking.figures import INK, canvas, draw_spectrogram, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

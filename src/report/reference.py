@@ -1,11 +1,11 @@
 """Fixed brightness against the tool's own: with `spectrogram.reference=peak`, loudness cannot show in the picture."""
 
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.accuracies import cells_table
-from src.report.desk import ScoredCells
 from src.report.document import Report
 from src.report.followup import present
+from src.report.scored_cells import ScoredCells
 
 EXPERIMENTS = ("reference_peak", "table2_network")
 _CONDITIONS = ("unprocessed", "normalized")

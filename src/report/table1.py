@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from src.evaluation.text_table import NONE
-from src.report import desk as desks
 from src.report import paper_values
-from src.report.desk import ScoredCells
+from src.report import scored_cells as desks
 from src.report.document import MISSING, Report, Table
 from src.report.paper_values import PublishedDataset
+from src.report.scored_cells import ScoredCells
 from src.tracking.cell import Cell
 from src.tracking.expected_cell import commands
 from src.tracking.predictions import Predictions

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from src.evaluation.text_table import NONE
-from src.report import desk as desks
 from src.report import paired
+from src.report import scored_cells as desks
 from src.report.accuracies import accuracy_text, cells_table, paper_text
-from src.report.desk import BASELINE, NETWORK, Row, ScoredCells
 from src.report.document import Report, Table
 from src.report.paired import Compared, Pair
+from src.report.scored_cells import BASELINE, NETWORK, Row, ScoredCells
 
 EXPERIMENTS = {"table2_network": NETWORK, "table2_baseline": BASELINE}
 _PAPER = ("unprocessed", "normalized")

@@ -1,10 +1,10 @@
 """Table 3: Ballroom without its small classes."""
 
 from src.evaluation.text_table import NONE, points
-from src.report import desk as desks
+from src.report import scored_cells as desks
 from src.report.accuracies import cells_table
-from src.report.desk import Row, ScoredCells
 from src.report.document import Report
+from src.report.scored_cells import Row, ScoredCells
 
 EXPERIMENT = "table3"
 

@@ -9,10 +9,10 @@ from jaxtyping import Float64
 
 from src.evaluation.statistics import mean_overlap, overlap_matrix, overlap_of_normals
 from src.evaluation.text_table import NONE, points
-from src.report import desk as desks
 from src.report import paper_values
-from src.report.desk import ScoredCells
+from src.report import scored_cells as desks
 from src.report.document import MISSING, Report, Table
+from src.report.scored_cells import ScoredCells
 from src.report.table1 import EXPERIMENTS, clips_of
 from src.tracking.cell import Cell
 from src.tracking.expected_cell import commands

@@ -4,9 +4,9 @@ import numpy as np
 
 from src.evaluation.statistics import VarianceSplit, variance_split
 from src.evaluation.text_table import NONE, points
-from src.report import desk as desks
-from src.report.desk import ScoredCells
+from src.report import scored_cells as desks
 from src.report.document import MISSING, Report, Table
+from src.report.scored_cells import ScoredCells
 from src.tracking.cell import Cell
 
 EXPERIMENT = "split_variance"

@@ -17,7 +17,7 @@ from src.features.extract import extract
 from src.features.pipeline import FeaturePipeline, Timer
 from src.features.render_stats import ClipStats
 from src.robustness.perturb import Disturbance
-from src.tracking.trained_model import TrainedModel
+from src.tracking.checkpoint import TrainedModel
 
 Progress = Callable[[int, int], None]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from src.robustness.curves import Point
 from src.robustness.perturb import KINDS, Kind
-from src.tracking.canvas import FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
+from src.tracking.figures import FAINT, INK, NETWORK_COLOUR, canvas, png, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -26,10 +26,10 @@ from src.robustness.curves import Clips, Point, chosen, measure
 from src.robustness.figure import draw
 from src.robustness.perturb import KINDS, MP3_KBIT, UNDISTURBED, Disturbance
 from src.tracking import provenance
+from src.tracking.checkpoint import TrainedModel
 from src.tracking.naming import made_by
 from src.tracking.predictions import PREDICTIONS, read_predictions
 from src.tracking.store import Run, Store
-from src.tracking.trained_model import TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""From a finished run back to its model, exactly, or an error that names what differs."""
+"""A finished run's model: read back exactly, or an error that names what differs."""
 
 import json
 import logging
@@ -9,14 +9,43 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 import yaml
+from jaxtyping import Float32
 
 from src.errors import UserError
 from src.features.pipeline import FeaturePipeline
-from src.head import load_head
+from src.head import FittedHead, load_head
 from src.head.transfer import NETWORK
 from src.tracking.model_card import CARD, ModelCard, differences
 from src.tracking.store import RunRecord, Store
-from src.tracking.trained_model import TrainedModel
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """FeaturePipeline and head of a finished run; the same clip gives the probabilities stored with the run.
+
+    Attributes:
+        classes: in the order of the head's outputs.
+        settings: the run's resolved configuration. card: what the run says of its model.
+    """
+
+    run: RunRecord
+    pipeline: FeaturePipeline
+    head: FittedHead
+    classes: tuple[str, ...]
+    settings: dict[str, Any]
+    card: ModelCard
+
+    def classify(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips classes"]:
+        """Probabilities of prepared clips (`pipeline.prepare(path, timer)[0]`, or `pipeline.backbone.prepare`).
+
+        May be called from several threads at once where the backbone's `batch_size` is 1, else from one only.
+        """
+        backbone = self.pipeline.backbone
+        starts = range(0, len(inputs), backbone.batch_size)
+        rows = [backbone.embed(inputs[start : start + backbone.batch_size]) for start in starts]
+        features = np.concatenate(rows) if rows else np.zeros((0, len(backbone.feature_names)), np.float32)
+        return self.head.predict_proba(features)
+
 
 log = logging.getLogger(__name__)
 

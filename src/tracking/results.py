@@ -20,7 +20,7 @@ from src.evaluation.intervals import Clusters
 from src.features.cache import digest_of
 from src.features.labelled import LabelledFeatures
 from src.head import FittedHead
-from src.tracking.confusion import confusion_table, draw_confusion
+from src.tracking.figures import confusion_table, draw_confusion
 from src.tracking.model_card import CARD, ModelCard
 from src.tracking.store import Run
 

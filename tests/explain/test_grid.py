@@ -6,7 +6,7 @@ from tones import ASPERES, clip, image_transform
 
 from src.data.waveform import Waveform
 from src.errors import UserError
-from src.explain.regions import divide
+from src.explain.grid import divide
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.mel import Mel
 from src.spectrogram.waveform import WaveformPicture

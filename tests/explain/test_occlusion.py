@@ -6,8 +6,8 @@ from toy import Toy
 from src.backbone.pixels import Pixels
 from src.errors import UserError
 from src.explain import occlusion
+from src.explain.grid import divide
 from src.explain.occlusion import Eye, log_odds
-from src.explain.regions import divide
 from src.head.network import FittedNetwork, Scaling
 
 

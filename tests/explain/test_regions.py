@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from tones import clip, image_transform
 
+from src.explain.grid import divide
 from src.explain.occlusion import Effects
-from src.explain.regions import candidates, deciding, divide, elsewhere, regions
+from src.explain.regions import candidates, deciding, elsewhere, regions
 
 
 def test_the_fewest_cells_that_carry_the_share():

@@ -5,7 +5,7 @@ import pytest
 from tones import clip, image_transform
 
 from src.data.waveform import Waveform
-from src.explain.regions import Grid, divide
+from src.explain.grid import Grid, divide
 from src.explain.resynthesis import split
 
 ROUNDING = 2.0**-23  # of a float32 near 1; both sounds are rounded once

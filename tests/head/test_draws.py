@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
+from src.head.sgd import ClassBalancedSampler, Randomness, truncated_normal
 
 UNBALANCED = np.repeat([0, 2, 3], [500, 3, 40])
 

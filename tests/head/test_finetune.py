@@ -15,7 +15,7 @@ from src.backbone.network import blocks
 from src.config import build
 from src.errors import UserError
 from src.features.pipeline import Timer
-from src.head.finetune_images import Pictures
+from src.head.finetune import Pictures
 from src.head.transfer import FineTune
 from src.tracking.checkpoint import Parts, assemble, load
 from src.tracking.naming import cell_of, made_by

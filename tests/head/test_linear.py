@@ -17,10 +17,10 @@ from torch.nn import functional
 from src.errors import UserError
 from src.features.examples import Examples
 from src.head import load_head, resolve_standardize
-from src.head.draws import ClassBalancedSampler, Randomness, truncated_normal
 from src.head.linear import Linear
 from src.head.network import Scaling
-from src.head.steps import AutogradStep, LinearStep
+from src.head.sgd import ClassBalancedSampler, Randomness, truncated_normal
+from src.head.training import AutogradStep, LinearStep
 
 HEAD = Linear(learning_rate=0.01, weight_std=0.001, standardize=False)
 TRAIN = clouds([30, 5, 60])

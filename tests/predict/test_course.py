@@ -14,9 +14,9 @@ from src.features.pipeline import Timer
 from src.head.network import FittedNetwork, Scaling
 from src.predict.files import in_order, predictions
 from src.predict.windows import Cutting, Failure
+from src.tracking.checkpoint import TrainedModel
 from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
-from src.tracking.trained_model import TrainedModel
 
 CUTTING = Cutting(first=0.0, length=1.0, whole=None, sample_rate=None)
 

@@ -13,9 +13,9 @@ from src.data.audio import Window
 from src.errors import UserError
 from src.head.network import FittedNetwork, Scaling
 from src.predict.request import Answering
+from src.tracking.checkpoint import TrainedModel
 from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
-from src.tracking.trained_model import TrainedModel
 
 
 def model(backbone=None, window: Window | None = None) -> TrainedModel:

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.report.asked import Typed, wanted
-from src.report.desk import ScoredCells
-from src.report.library import RunSelector
+from src.report.overrides import Typed, wanted
+from src.report.run_selector import RunSelector
+from src.report.scored_cells import ScoredCells
 from src.tracking.expected_cell import ExpectedCell
 from src.tracking.store import Store, TrackingSettings
 

@@ -2,8 +2,8 @@ import pytest
 
 from src.config.jobs import is_sweep
 from src.errors import UserError
-from src.report.asked import CONF, Typed, _composed, _hydra, wanted
-from src.report.recipes import RECIPES
+from src.report.definitions import RECIPES
+from src.report.overrides import CONF, Typed, _composed, _hydra, wanted
 
 
 def test_an_experiment_is_the_product_of_its_axes(cells):

@@ -1,7 +1,7 @@
 import numpy as np
 
-from src.report.asked import Typed, wanted
 from src.report.compare import compare
+from src.report.overrides import Typed, wanted
 
 
 def _filled(shelf, words, right):

@@ -10,12 +10,11 @@ from PIL import Image
 from src.data.clip import Clip
 from src.errors import UserError
 from src.report import bars, pictures
-from src.report.asked import Typed
-from src.report.studio import ClipLoader
+from src.report.clip_loader import ClipLoader
+from src.report.overrides import Typed
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.mel import Mel
-from src.tracking.canvas import DPI, canvas, draw_spectrogram
-from src.tracking.confusion import draw_confusion
+from src.tracking.figures import DPI, canvas, draw_confusion, draw_spectrogram
 
 METRES = ("guitar_3_4", "guitar_4_4", "piano_3_4", "piano_4_4")
 

@@ -7,9 +7,9 @@ import pytest
 
 from src.errors import UserError
 from src.report import making
-from src.report.asked import Typed
+from src.report.clip_loader import ClipLoader
 from src.report.making import Request, make
-from src.report.studio import ClipLoader
+from src.report.overrides import Typed
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from src.evaluation.comparison import compare
 from src.evaluation.statistics import holm
 from src.report import paired
+from src.report.paper_values import Published
 
 N = 60
 
@@ -32,6 +35,15 @@ def test_a_family_is_corrected_together(rows):
     assert [one.outcome for one in found] == ["higher", "higher"]
     # 6 clips gained and none lost: 2 * 2^-6, then 20 of 20
     assert found[0].result.votes.p == pytest.approx(2**-5)
+
+
+def test_the_papers_difference_is_second_minus_first_where_it_says_which_condition(rows):
+    first, second, _ = rows(30, 36, 50)
+    theirs = [Published(0.70, "table 2"), Published(0.84, "table 2"), Published(0.9, "text", condition_stated=False)]
+    pair = paired.Pair("d", "w", replace(first, paper=theirs[0]), replace(second, paper=theirs[1]))
+    assert paired.Compared(pair, None).paper == pytest.approx(0.14)
+    unstated = paired.Pair("d", "w", replace(first, paper=theirs[0]), replace(second, paper=theirs[2]))
+    assert paired.Compared(unstated, None).paper is None
 
 
 def test_a_difference_of_two_points_that_is_a_tie_is_marked(rows):

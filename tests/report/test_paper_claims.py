@@ -6,7 +6,8 @@ import pytest
 from src.evaluation.comparison import Comparison
 from src.evaluation.intervals import Clusters, Interval
 from src.evaluation.statistics import Correlation
-from src.report import judging, paired
+from src.report import paired
+from src.report import verdicts as judging
 from src.report.claims import claims
 from src.report.evidence import paper_loudness_and_change
 from src.report.paired import Compared, Pair

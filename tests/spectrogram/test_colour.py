@@ -13,7 +13,7 @@ from src.errors import UserError
 from src.spectrogram.asperes import Asperes
 from src.spectrogram.phase import Phase, wheel
 from src.spectrogram.sox import Sox, colours
-from src.tracking.canvas import canvas, draw_spectrogram, png
+from src.tracking.figures import canvas, draw_spectrogram, png
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 16000

@@ -17,7 +17,7 @@ from src.features.extract import Extraction
 from src.features.labelled import LabelledFeatures
 from src.features.render_stats import CONSEQUENCES, RenderStats
 from src.head.network import FittedNetwork, Scaling
-from src.tracking.confusion import draw_confusion
+from src.tracking.figures import draw_confusion
 from src.tracking.model_card import ModelCard
 from src.tracking.results import CorrectClips, log_results, predictions
 from src.tracking.store import Run

@@ -17,9 +17,9 @@ from src.report import (
     table4,
     variance,
 )
-from src.report.desk import ScoredCells
+from src.report.clip_loader import ClipLoader
 from src.report.document import Report
-from src.report.studio import ClipLoader
+from src.report.scored_cells import ScoredCells
 
 PAPER = "paper"
 """All of them but `compare`, and a page."""

@@ -15,7 +15,7 @@ from src.data.paths import Paths
 from src.data.waveform import Waveform
 from src.features.labelled import Progress, Runtime, list_clips
 from src.features.pipeline import ImageTransform
-from src.report.asked import Typed, wanted
+from src.report.overrides import Typed, wanted
 
 
 @dataclass(frozen=True, eq=False)

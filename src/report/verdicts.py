@@ -7,9 +7,9 @@ from typing import Literal
 
 from src.evaluation.statistics import Correlation
 from src.evaluation.text_table import NONE, points, signed, span
-from src.report.desk import Row
 from src.report.document import listed, p_value
 from src.report.paired import ALPHA, TWO_POINTS, Compared
+from src.report.scored_cells import Row
 
 Verdict = Literal["supported", "contradicted", "undecided", "missing", "error"]
 
