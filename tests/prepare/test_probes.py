@@ -117,3 +117,9 @@ def test_probes_learn_from_training_clips_alone():
         parts.append(part)
     probes = {p.name: p for p in probe_all(measured({f"{i:03}": c for i, c in enumerate(clips)}), parts)}
     assert (probes["loudness"].correct, probes["loudness"].clips) == (0, 20)
+
+
+def test_chance_is_the_largest_share_among_the_test_clips():
+    made = [("train", "a")] * 10 + [("train", "b")] * 10 + [("test", "a")] * 3 + [("test", "b")]
+    clips = measured({f"{i:03}": Wanted(label) for i, (_, label) in enumerate(made)})
+    assert {probe.chance for probe in probe_all(clips, [part for part, _ in made])} == {3 / 4}
