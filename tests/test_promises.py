@@ -113,6 +113,8 @@ def test_every_test_that_is_named_exists():
         for span in code(page):
             for file, name in re.findall(r"(test_\w+\.py)?(?:::(test_\w+))?", span):
                 last = file or last
+                if file and not any((ROOT / "tests").rglob(file)):
+                    missing.add(f"{page.name}: {file}")
                 if not name:
                     continue
                 found = [path for path in (ROOT / "tests").rglob(last) if f"def {name}(" in path.read_text("utf8")]

@@ -233,9 +233,19 @@ def _check_names(group: str, given: Collection[str], known: Collection[str], opt
 
 
 def described(settings: Mapping[str, Any]) -> Any:
-    """The class that a group's `_target_` names."""
+    """The class that a group's `_target_` names.
+
+    Raises:
+        UserError: there is none of this name, as in the settings of a run of version 0.1.
+    """
     module, _, name = str(settings["_target_"]).rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{settings['_target_']}: there is no such class. A run of version 0.1 cannot be opened with this version; "
+            "run its job again"
+        ) from error
 
 
 def _told(group: str, error: Mapping[str, Any]) -> str:
