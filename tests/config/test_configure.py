@@ -194,4 +194,4 @@ def test_auto_is_decided_once_for_all_jobs_of_a_sweep(compose, tmp_path, monkeyp
 @pytest.mark.parametrize("target", ["src.backbone.vision.Vision", "src.cache.Cache", "nowhere.Nothing"])
 def test_a_class_of_another_version_is_named_with_the_way_out(target):
     with pytest.raises(UserError, match=rf"{target}: there is no such class.*run its job again"):
-        configure.build("backbone", {"_target_": target}, object)
+        build.build("backbone", {"_target_": target}, object)
