@@ -18,8 +18,9 @@ from torch.nn import functional
 from src.errors import UserError
 from src.features.examples import Examples
 from src.head import MetricLogger, Trainer
-from src.head.lightning_context import honest_signals, quiet, threads, uninterrupted
+from src.head.lightning_context import honest_signals, quiet, threads
 from src.head.sgd import ClassBalancedSampler
+from src.head.signals import uninterrupted
 from src.head.validation import metric_logger
 
 # features "batch features", labels "batch" -> the batch's mean loss before the step

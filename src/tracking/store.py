@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.errors import UserError, printable, redact
-from src.head.lightning_context import uninterrupted
+from src.head.signals import uninterrupted
 from src.tracking.database import ARTIFACTS, Opened, explained, file_of, folder_trouble, is_embedded, opened, uri_of
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from src.backbone import weights
 from src.backbone import weights as hub
 from src.backbone.weights import INCEPTION, Published, check_name, fetch, local
 from src.errors import UserError
@@ -92,4 +91,3 @@ def test_a_model_that_is_not_on_the_hub(tmp_path: Path) -> None:
 
 def test_the_hub_is_told_nothing_about_this_machine() -> None:
     assert hub.constants.HF_HUB_DISABLE_TELEMETRY
-    assert weights.hub is hub

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from src.head.lightning_context import uninterrupted
+from src.head.signals import uninterrupted
 
 
 def interrupt() -> None:

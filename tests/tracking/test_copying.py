@@ -27,7 +27,7 @@ def source(stores: tuple[Store, Store], tmp_path_factory: pytest.TempPathFactory
     store, files = stores[0], tmp_path_factory.mktemp("files")
     (files / "inner").mkdir()
     (files / "inner" / "clips.csv").write_bytes(b"\x00\xff")
-    tags = {"identity": "i", "dataset": "Tänze", "beat": "7", "delivered.0": "x", **Owner.here().tags()}
+    tags = {"identity": "i", "dataset": "Tänze", "delivered.0": "x", **Owner.here().tags()}
     with store.run("a name", tags) as run:
         for start in range(0, len(PARAMS), 100):
             chunk = list(PARAMS.items())[start : start + 100]
