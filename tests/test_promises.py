@@ -207,3 +207,14 @@ def test_every_data_file_has_a_reader():
     assert done.returncode == 0, done.stderr
     opened = {Path(name) for name in json.loads(done.stdout.splitlines()[-1])}
     assert sorted(name for name in there if ROOT / name not in opened) == []
+
+
+def test_no_page_is_left_unfinished():
+    """A line of capitals alone is a place that something was to be put into."""
+    left = [
+        f"{page.name}: {line}"
+        for page in PAGES
+        for line in page.read_text("utf8").splitlines()
+        if re.fullmatch(r"[A-Z]{3,}", line)
+    ]
+    assert left == []
