@@ -218,3 +218,25 @@ def test_no_page_is_left_unfinished():
         if re.fullmatch(r"[A-Z]{3,}", line)
     ]
     assert left == []
+
+
+# Packages that are needed without being imported here.
+NOT_IMPORTED = {
+    "torchvision": "timm imports it",
+    "fast-mp3-augment": "audiomentations imports it",
+    "hydra-joblib-launcher": "Hydra finds it",
+    "pretty_midi": "its sound font is read",
+}
+IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "hydra-core": "hydra"}
+
+
+def test_every_dependency_is_used():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf8"))["project"]
+    names = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    sources = "\n".join(path.read_text("utf8") for path in SRC.rglob("*.py"))
+    modules = {name: IMPORT_NAMES.get(name, name.replace("-", "_")) for name in names}
+    used = r"(?:import|from|import_module\(\")\s*"
+    imported = {name for name, module in modules.items() if re.search(rf"{used}{module}\b", sources)}
+    assert names - imported == set(NOT_IMPORTED)
