@@ -68,7 +68,7 @@ def test_memory_is_that_of_all_processes_together():
     with subprocess.Popen([sys.executable, "-c", f"{two}; [each.wait() for each in of]"]) as run:
         with commands.Watch(run.pid) as watch:
             run.wait()
-        assert 0.6 < watch.most < 0.8
+        assert 0.5 < watch.most < 0.8  # one of the two alone holds 0.3
 
 
 def test_a_watched_command_counts_what_is_seen(monkeypatch):
