@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, chdtri, stdtrit
 
 from src.errors import UserError
 from src.evaluation import metrics
@@ -198,7 +198,11 @@ def accuracy_interval(
         return None
     accuracy = float(correct.mean())
     spread = variance((correct - accuracy) / clusters.clips, clusters)
-    return _score_interval(accuracy, spread, clusters, len(correct), 1 - confidence)
+    effect, df = _design_effect(accuracy, spread, clusters, correct.size)
+    median = float(chdtri(df, 0.5)) if df > 0 else 0.0
+    most = correct.size / clusters.effective
+    effect = min(effect * df / median, most) if median > 0 else most  # median-unbiased: chi-squared over df
+    return _score_interval(accuracy, spread, correct.size, effect, 1 - confidence)
 
 
 def macro_f1_interval(
@@ -226,7 +230,11 @@ def macro_f1_interval(
     clips = np.bincount(targets, minlength=classes)
     rarest = np.count_nonzero(clips) * clips[clips > 0].min() / clusters.clips
     spread = variance(scores, clusters)
-    return _score_interval(float(values.mean()), spread, clusters, len(predictions), 1 - confidence, float(rarest))
+    value, observations = float(values.mean()), predictions.size
+    effect, _ = _design_effect(value, spread, clusters, observations)
+    # half way to that of identical observations at least: it is no binomial average, and its estimate varies more
+    effect = max(effect, (1 + observations / clusters.effective) / 2)
+    return _score_interval(value, spread, observations, effect, 1 - confidence, float(rarest))
 
 
 def _macro_f1_scores(
@@ -245,8 +253,19 @@ def _macro_f1_scores(
     return scores
 
 
+def _design_effect(value: float, spread: Variance, clusters: Clusters, observations: int) -> tuple[float, float]:
+    """Estimate of the design effect of an average of 0s and 1s (Kish 1965), and its degrees of freedom.
+
+    It is at least 1, and at most that of identical observations within groups and runs. A group without any failure, or
+    without any success, tells little of it, so that the groups' degrees of freedom count 4 v (1 - v) times.
+    """
+    binomial, most = value * (1 - value), observations / clusters.effective
+    effect = min(max(spread.clips * observations / binomial, 1.0), most) if binomial > 0 else most
+    return effect, 4 * binomial * spread.clips_df
+
+
 def _score_interval(
-    value: float, spread: Variance, clusters: Clusters, runs: int, level: float, rarest: float = 1.0
+    value: float, spread: Variance, observations: int, effect: float, level: float, rarest: float = 1.0
 ) -> Interval:
     """Wilson's score interval for an average of 0s and 1s that are correlated within groups and runs.
 
@@ -258,20 +277,16 @@ def _score_interval(
         (v - p)^2 = t^2 V p / v + z^2 (v - p) p / N + R
 
     For independent clips and one run this is Wilson's interval, but for t^2 n / (n - 1) in place of z^2 in the first
-    term. N is the number of observations over the design effect (Kish 1965), which counts as at least half way to that
-    of identical observations within groups and runs: with few failures it can hardly be estimated. Neither end is
-    nearer than the one-sided 95 % bound of Clopper and Pearson (1934), since Wilson's covers too little where one or
-    two clips are wrong (Brown, Cai and DasGupta 2001).
+    term. N is the number of observations over the design effect. Neither end is nearer than the one-sided 95 % bound of
+    Clopper and Pearson (1934), since Wilson's covers too little where one or two clips are wrong (Brown, Cai and
+    DasGupta 2001).
 
     Args:
-        level: probability to miss the truth. rarest: share of N that is left to a statistic that rests on a rare class.
+        observations: clips times runs. effect: design effect. level: probability to miss the truth.
+        rarest: share of N that is left to a statistic that rests on a rare class.
     """
-    observations = clusters.clips * runs
-    whole = observations / clusters.effective
-    binomial = value * (1 - value)
-    effect = min(max(spread.clips * observations / binomial, 1), whole) if binomial > 0 else whole
-    units = rarest * observations / max(effect, (1 + whole) / 2)
-    shrunk = max(units, rarest * binomial / spread.total) if spread.total > 0 else units
+    units = rarest * observations / effect
+    shrunk = max(units, rarest * value * (1 - value) / spread.total) if spread.total > 0 else units
     reach, z = spread.reach(level), NormalDist().inv_cdf(1 - level / 2)
     low, high = (
         min(_lower_end(share, reach, units, z), _clopper_pearson(share, shrunk, level)) for share in (value, 1 - value)
