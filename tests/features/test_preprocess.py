@@ -1,13 +1,18 @@
 """The paper's conditions: exact levels, nothing else changed."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from src.data.waveform import Waveform
 from src.errors import UserError
 from src.features.preprocess import Preprocess
 
-AUGMENTED = [-35.0, -30.0, -25.0, -20.0, -15.0, -10.0, -5.0, 0.0]
+CONDITIONS = Path(__file__).parents[2] / "conf" / "preprocess"
+AUGMENTED = [-35.0, -30.0, -25.0, -20.0, -15.0, -10.0, -5.0, 0.0]  # paper, section 6
 
 
 def noise(channels: int = 2, count: int = 1000, peak: float = 0.3) -> Waveform:
@@ -36,7 +41,7 @@ def test_normalized_peaks_at_full_scale_over_all_channels():
 
 def test_augmented_is_eight_copies_quietest_first():
     waveform = noise(count=500)
-    processed = Preprocess("augmented", AUGMENTED)(waveform)
+    processed = instantiate(OmegaConf.load(CONDITIONS / "augmented.yaml"))(waveform)
     assert processed.samples.shape == (2, 8 * 500)
     assert processed.samples.dtype == np.float32
     copies = np.split(processed.samples, 8, axis=1)
