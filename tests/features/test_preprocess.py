@@ -41,7 +41,7 @@ def test_normalized_peaks_at_full_scale_over_all_channels():
 
 def test_augmented_is_eight_copies_quietest_first():
     waveform = noise(count=500)
-    processed = instantiate(OmegaConf.load(CONDITIONS / "augmented.yaml"))(waveform)
+    processed = instantiate(OmegaConf.load(CONDITIONS / "augmented.yaml"), _convert_="all")(waveform)
     assert processed.samples.shape == (2, 8 * 500)
     assert processed.samples.dtype == np.float32
     copies = np.split(processed.samples, 8, axis=1)
