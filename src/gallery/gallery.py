@@ -18,7 +18,7 @@ from src.features.digests import FileDigests
 from src.features.labelled import Runtime, list_clips
 from src.gallery.judged import Judged, judged, siblings
 from src.gallery.media import Media, Shown, collect
-from src.gallery.page import Cards, Told, page
+from src.gallery.page import Told, page
 from src.tracking.naming import made_by
 from src.tracking.predictions import PREDICTIONS, read_predictions
 from src.tracking.store import RunRecord, Store
@@ -52,7 +52,7 @@ def exhibit(cfg: DictConfig) -> None:
         runs=tuple((int(one.tags["seed"]), one.run_id, one.metrics["test/accuracy"]) for one in runs),
         limit=media.cell,
     )
-    text = page(found, Cards(found, shown), told)
+    text = page(found, shown, told)
     write_asked(f"out={out}", {out: text.encode()})
     sys.stdout.write(
         f"{out}: {len(found.ids)} test clips, {len(runs)} seed{'s' * (len(runs) > 1)}; {len(found.always_wrong())} "

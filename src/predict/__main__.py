@@ -20,9 +20,9 @@ def _act(cfg: DictConfig) -> None:
 
         predict(cfg)
     elif cfg.action == "register":
-        from src.predict.export import hand_on
+        from src.predict.export import export
 
-        hand_on(cfg)
+        export(cfg)
     else:
         raise UserError(f"action={cfg.action}: expected predict or register")
 

@@ -50,7 +50,7 @@ def test_clips_that_have_moved_are_found_where_they_are(shown, runs, tmp_path, c
     linked, _ = shown(runs[0], moved, "media.sounds=link")
     assert 'src="../elsewhere/' in linked
     (tmp_path / "elsewhere" / "a" / "00.wav").unlink()
-    assert "The dataset&#x27;s files are no longer those that the runs saw" in shown(runs[0], moved)[0]
+    assert "The dataset&#39;s files are no longer those that the runs saw" in shown(runs[0], moved)[0]
 
 
 def test_limits_leave_out_what_was_got_right(shown, runs):

@@ -10,7 +10,7 @@ import numpy as np
 from hand import hand
 
 from src.gallery.media import Shown
-from src.gallery.page import Cards, Told, page
+from src.gallery.page import Told, page
 
 ODD = '</script><b onclick="x()">\'&"</b>'
 EMPTY = {"meta", "image", "use", "line", "circle", "col", "wbr"}
@@ -50,7 +50,7 @@ def read(judged=None, shown=None, limit=24):
     if shown is None:
         shown = {name: Shown(b"RIFF", (("1k", 0.5),), b"ID3") for name in judged.ids}
     told = Told(f"What {ODD}", (ODD,), (ODD,), tuple((s, ODD, 0.5) for s in judged.seeds), limit)
-    text = page(judged, Cards(judged, shown), told)
+    text = page(judged, shown, told)
     reader = Reader()
     reader.feed(text)
     assert reader.open == []

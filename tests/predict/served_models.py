@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import soundfile
 
-from src.predict.request import Limits
+from src.predict.mlflow_model import Limits
 
 LIMITS = Limits(request_mb=1.0, clips=3, seconds=20.0, decoded_mb=8.0, exact=True)
 

@@ -13,8 +13,8 @@ from served_models import limits
 
 from src.config import build
 from src.errors import UserError
+from src.predict.export import keep, pack, register
 from src.predict.mlflow_model import opened
-from src.predict.packing import keep, pack, register
 from src.tracking.checkpoint import load
 
 NETWORK = [

@@ -12,7 +12,7 @@ from toy import Toy, pipeline
 from src.data.audio import Window
 from src.errors import UserError
 from src.head.network import FittedNetwork, Scaling
-from src.predict.request import Answering
+from src.predict.mlflow_model import Answering
 from src.tracking.checkpoint import TrainedModel
 from src.tracking.model_card import ModelCard
 from src.tracking.store import RunRecord
