@@ -13,7 +13,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,7 +21,6 @@ import torch
 
 from benchmarks.eager import BATCH, SMALL, Eager
 from src.backbone.engine import CPUINFO, computes_bfloat16
-from src.backbone.frozen import FrozenNetwork
 from src.backbone.network import build
 from src.backbone.openvino_engine import HINTS, converted, import_openvino
 from src.backbone.vision import TimmBackbone
@@ -91,12 +89,6 @@ def openvino_batch(settings: TimmBackbone, size: int, threads: int) -> Run:
     return run
 
 
-def workers(network: FrozenNetwork, threads: int) -> Run:
-    """This project's way: each worker thread embeds its clips one by one."""
-    pool = ThreadPoolExecutor(threads)
-    return lambda inputs: np.concatenate(list(pool.map(lambda each: network.embed([each]), inputs)))
-
-
 def variants(settings: TimmBackbone, threads: int) -> tuple[list[Variant], list[np.ndarray]]:
     """All variants, each run once on the pictures, and the pictures."""
     reference = settings.load(workers=threads)
@@ -110,12 +102,12 @@ def variants(settings: TimmBackbone, threads: int) -> tuple[list[Variant], list[
         "timm eager, batch 8": lambda: eager(settings, inputs, threads, batch=SMALL),
         "timm eager, memory kept, batch 32": lambda: eager(settings, inputs, threads, keeps_memory=True),
         "timm eager, memory kept, batch 8": lambda: eager(settings, inputs, threads, batch=SMALL, keeps_memory=True),
-        "torch float32": lambda: workers(replace(settings, engine="torch").load(workers=threads), threads),
-        "torch bfloat16": lambda: workers(replace(bfloat16, engine="torch").load(workers=threads), threads),
+        "torch float32": lambda: replace(settings, engine="torch").load(workers=threads).embed,
+        "torch bfloat16": lambda: replace(bfloat16, engine="torch").load(workers=threads).embed,
         "openvino float32, batch 32": lambda: openvino_batch(settings, size, threads),
-        "openvino float32": lambda: workers(replace(settings, engine="openvino").load(workers=threads), threads),
+        "openvino float32": lambda: replace(settings, engine="openvino").load(workers=threads).embed,
         "openvino bfloat16, batch 32": lambda: openvino_batch(bfloat16, size, threads),
-        "openvino bfloat16": lambda: workers(replace(bfloat16, engine="openvino").load(workers=threads), threads),
+        "openvino bfloat16": lambda: replace(bfloat16, engine="openvino").load(workers=threads).embed,
     }
     if not computes_bfloat16(CPUINFO.read_text()):
         makers = {name: make for name, make in makers.items() if "bfloat16" not in name}

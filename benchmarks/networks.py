@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.backbone import cosine, spectrogram_like, workers
+from benchmarks.backbone import cosine, spectrogram_like
 from benchmarks.eager import BATCH, SMALL, Eager
 from benchmarks.measuring import Row, cores, deliver, in_turns, per_second
 from benchmarks.peak import peaks
@@ -70,7 +70,7 @@ def rows(model: str, weights: str | None, targets: Mapping[str, float], peak: fl
     features: dict[str, np.ndarray] = {}
 
     def call(name: str) -> Callable[[], None]:
-        run = workers(networks[name], threads)
+        run = networks[name].embed
         return lambda: features.update({name: run(inputs)})
 
     with (

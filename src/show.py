@@ -37,7 +37,6 @@ def show(cfg: DictConfig) -> None:
     from src.data.audio import decode
     from src.data.writing import write_asked
     from src.errors import UserError, printable
-    from src.features.pipeline import Timer
     from src.features.render_stats import CONSEQUENCES
 
     settings = build.plain(cfg)
@@ -58,9 +57,9 @@ def show(cfg: DictConfig) -> None:
         log.info("%s: %d x %d pixels", picture, levels.shape[1], levels.shape[0])
     if features is not None:
         pipeline = build.pipeline(settings, Path(str(cfg.paths.tracking)) / "jobs")
-        value, stats = pipeline.prepare(audio, Timer())
-        warnings = stats.rendered.warnings()
-        row = pipeline.backbone.embed([value])[0]
+        clip = pipeline.prepare(audio)
+        warnings = clip.stats.rendered.warnings()
+        row = pipeline.backbone.embed([clip.value])[0]
         content = features_csv(printable(audio.name), pipeline.backbone.feature_names, row).encode()
         write_asked(f"features={features}", {features: content})
         log.info("%s: %d features of %s (%s)", features, len(row), pipeline.backbone.name, pipeline.backbone.weights)

@@ -81,12 +81,11 @@ def test_the_stored_head_gives_the_stored_probabilities(bench, birds):
     card = json.loads(store.artifact(outcome.run_id, "head.json"))
     tensors = safetensors.numpy.load(store.artifact(outcome.run_id, "head.safetensors"))
     head = load_head(card["kind"], tensors)
-    from src.features.pipeline import Timer
 
     for row in table(store, outcome)[::7]:
         folder = "owl" if row["clip"].startswith("owl/") else "Zaun könig"
         path = bench.folder / "birds" / folder / Path(row["clip"]).name
-        value, _ = experiment.pipeline.prepare(path, Timer())
+        value = experiment.pipeline.prepare(path).value
         probabilities = head.predict_proba(experiment.pipeline.backbone.embed([value]))[0]
         assert [str(p) for p in probabilities] == [row[f"p_{label}"] for label in card["classes"]]
 

@@ -39,14 +39,11 @@ class Backbone(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many clips `embed` takes at a time.
-
-        1: clip by clip, from several threads at once if you like. More: from one thread, at most this many.
-        """
+        """How many clips `embed` is given at a time, at most."""
         ...
 
     def prepare(self, source: Any, /) -> np.ndarray:
-        """The cheap work for one clip, done in a worker thread.
+        """The cheap work for one clip, done by a worker process or thread.
 
         Args:
             source: uint8 picture of shape (rows, columns) or (rows, columns, 3), or a Waveform.
@@ -57,5 +54,8 @@ class Backbone(Protocol):
         ...
 
     def embed(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of prepared clips, a row each; a row does not depend on the others."""
+        """Features of prepared clips, a row each; a row does not depend on the others.
+
+        Several threads may call it at once.
+        """
         ...

@@ -15,6 +15,7 @@ from src.backbone.engine import Engine, choose
 from src.backbone.network import Network, build, feature_count
 from src.backbone.resize import resize, scaled
 from src.backbone.state import State, digest, fit
+from src.backbone.torch_engine import TorchGpu
 from src.backbone.vision import TimmBackbone
 from src.backbone.weights import INCEPTION, table_name
 from src.errors import UserError
@@ -55,7 +56,7 @@ class FrozenNetwork:
         count = feature_count(self.network.module, self.network.card, self._size)
         self.feature_names = [f"{self.name}_{index:04d}" for index in range(count)]
         kind = choose(settings.engine, settings.precision, settings.device)
-        self.batch_size = kind.batch_size
+        self.batch_size = TorchGpu.batch_size if kind is TorchGpu else 4 * workers
         self.identity: dict[str, JSON] = {
             "model": settings.model,
             "weights": self.network.digest[:16],

@@ -214,7 +214,7 @@ class Marsyas:
     name: ClassVar[str] = "marsyas"
     input: ClassVar[Literal["waveform"]] = "waveform"
     weights: ClassVar[str] = "none"
-    batch_size: ClassVar[int] = 1
+    batch_size: ClassVar[int] = 8
     feature_names: ClassVar[list[str]] = [f"{statistic}_{name}" for statistic in STATISTICS for name in FRAME_FEATURES]
 
     def __post_init__(self) -> None:

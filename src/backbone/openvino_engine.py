@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from queue import SimpleQueue
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,8 +45,6 @@ class OpenVino:
     Measured: the bits of a feature are the same for any number of streams.
     """
 
-    batch_size: ClassVar[int] = 1
-
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
         """Convert and compile.
 
@@ -54,7 +52,7 @@ class OpenVino:
             module: frozen; float32 (1, 3, size, size) -> (1, features).
             size: height and width of its input.
             precision: `float32` or `bfloat16`.
-            workers: threads that will call `run` at the same time.
+            workers: threads to use.
 
         Raises:
             UserError: OpenVINO cannot do this network, or not in this precision.
@@ -65,6 +63,7 @@ class OpenVino:
         # handles no signals loads it, and ends.
         with ThreadPoolExecutor(1, "openvino") as loading:
             compiled = loading.submit(_compiled, module, size, precision, workers).result()
+        self._workers = workers
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
             self._idle.put(compiled.create_infer_request())
@@ -75,11 +74,12 @@ class OpenVino:
         return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), one by one.
+        """Features of float32 inputs of shape (3, size, size), each by itself.
 
-        Waits where more threads call than there are workers.
+        Several threads may call it, and share the workers.
         """
-        return np.concatenate([self._one(each) for each in inputs])
+        with ThreadPoolExecutor(self._workers) as pool:
+            return np.concatenate(list(pool.map(self._one, inputs)))
 
     def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:
         request = self._idle.get()

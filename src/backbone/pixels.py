@@ -26,7 +26,7 @@ class Pixels:
     name: ClassVar[str] = "pixels"
     input: ClassVar[Literal["picture"]] = "picture"
     weights: ClassVar[str] = "none"
-    batch_size: ClassVar[int] = 1
+    batch_size: ClassVar[int] = 8
 
     def __post_init__(self) -> None:
         for key in ("rows", "columns"):

@@ -1,8 +1,10 @@
 """A frozen network run by torch: the reference on a CPU, and the fast way on a GPU."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -14,12 +16,10 @@ from torch import Tensor, nn
 class TorchCpu:
     """The module itself, clip by clip."""
 
-    batch_size: ClassVar[int] = 1
-
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
         """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision)
-        self._precision = precision
+        self._precision, self._workers = precision, workers
 
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
@@ -27,15 +27,17 @@ class TorchCpu:
         return {"engine": f"torch {version('torch')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), one by one.
+        """Features of float32 inputs of shape (3, size, size), each by itself."""
+        with ThreadPoolExecutor(self._workers) as pool:
+            return np.concatenate(list(pool.map(self._one, inputs)))
 
-        Each on one thread: the last bits of a convolution depend on their number. That is torch's own global setting.
-        """
+    def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:
+        # the last bits of a convolution depend on the number of its threads, which is torch's own global setting
         if torch.get_num_threads() != 1:
             torch.set_num_threads(1)
         with torch.inference_mode(), _autocast("cpu", self._precision):
-            rows = [self._module(_channels_last(torch.from_numpy(each)[None])).float().numpy() for each in inputs]
-        return np.concatenate(rows)
+            features: np.ndarray = self._module(_channels_last(torch.from_numpy(image)[None])).float().numpy()
+        return features
 
 
 class TorchGpu:
@@ -44,9 +46,10 @@ class TorchGpu:
     batch_size: ClassVar[int] = 64
 
     def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
-        """Takes what `OpenVino` takes; the module is changed in place, and only one thread may call `run`."""
+        """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision).cuda()
         self._precision = precision
+        self._lock = Lock()
         self._staging = torch.zeros(self.batch_size, 3, size, size, pin_memory=True)
 
     @staticmethod
@@ -64,7 +67,8 @@ class TorchGpu:
         What the last batch lacks is filled up with what came before.
         """
         starts = range(0, len(inputs), self.batch_size)
-        return np.concatenate([self._batch(inputs[start : start + self.batch_size]) for start in starts])
+        with self._lock:
+            return np.concatenate([self._batch(inputs[start : start + self.batch_size]) for start in starts])
 
     def _batch(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
         for row, each in zip(self._staging, inputs, strict=False):

@@ -29,22 +29,12 @@ class Eye:
 
     def features(self, pictures: Iterable[Picture]) -> Float32[np.ndarray, "pictures features"]:
         """A row each, in order; only a few pictures are held at a time."""
-        size = self.backbone.batch_size
         rows = [np.empty((0, len(self.backbone.feature_names)), np.float32)]
+        source = iter(pictures)
         with ThreadPoolExecutor(self.workers) as pool:
-            for some in _batches(pictures, max(size, 4 * self.workers) if size == 1 else size):
-                inputs = list(pool.map(self.backbone.prepare, some))
-                if size == 1:
-                    rows += pool.map(lambda each: self.backbone.embed([each]), inputs)
-                else:
-                    rows.append(self.backbone.embed(inputs))
+            while batch := list(islice(source, self.backbone.batch_size)):
+                rows.append(self.backbone.embed(list(pool.map(self.backbone.prepare, batch))))
         return np.concatenate(rows)
-
-
-def _batches(pictures: Iterable[Picture], size: int) -> Iterator[list[Picture]]:
-    source = iter(pictures)
-    while some := list(islice(source, size)):
-        yield some
 
 
 def log_odds(probabilities: Float32[np.ndarray, "pictures classes"], target: int) -> Float64[np.ndarray, " pictures"]:

@@ -2,30 +2,30 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from src.data.audio import AudioStats
+from src.data.audio import AudioStats, UnreadableAudio
 from src.data.clip import Clip
-from src.data.index import AudioIndex
 from src.errors import printable
 from src.features.cache import FeatureCache, Row
 from src.features.digests import FileDigests, unreadable
-from src.features.embedding import Embedded, Embedding
-from src.features.pieces import WorkChunks
-from src.features.pipeline import FeaturePipeline, Timer
-from src.features.render_stats import ROW, RenderStats
-from src.features.workers import Prepared, killed_told
+from src.features.pipeline import FeaturePipeline, Prepared
+from src.features.render_stats import ROW, ClipStats, RenderStats
+from src.features.sharing import WorkChunks
+from src.features.workers import in_batches, prepared
 
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 
-_BATCH = 32
-_BATCH_SECONDS = 5.0
+SEGMENT = 32
+"""Clips that are written to the cache at a time, at most."""
+_SEGMENT_SECONDS = 5.0
 
 
 @dataclass
@@ -33,8 +33,12 @@ class Extraction:
     """Features of a dataset's usable clips.
 
     Attributes:
-        clips: the usable ones, in the dataset's order. features: one row each. digests, facts, rendered: of each.
-        failed: message for each unusable clip. computed: how many were not in the cache. seconds: per stage.
+        clips: the usable ones, in the dataset's order.
+        features: one row each.
+        digests, facts, rendered: of each.
+        failed: message for each unusable clip.
+        computed: how many were not in the cache.
+        seconds: per stage, summed over workers.
     """
 
     clips: list[Clip]
@@ -64,139 +68,135 @@ def extract(
     """Features of every clip, from the cache where they are there; unusable clips are listed, not raised.
 
     Args:
-        cache: as in `read_digests`. workers: cores to use, by processes for many clips and by threads for few.
-        progress: told (clips done, clips to compute).
+        contents: the clips and the digests of their files.
+        pipeline: how a clip becomes features.
+        cache: as in `read_digests`.
+        workers: cores to use.
+        progress: called with (clips done, clips to compute).
     """
     dataset, digests = contents.dataset, contents.digests
-    job = _Job(pipeline, FeatureCache(cache / "features", pipeline.key()), contents.index, dict(contents.failed))
-    paths = {digests[clip.id]: clip for clip in dataset.clips if clip.id in digests}
-    rows = job.known(paths)
-    if len(rows) < len(paths):
-        job.share(paths, rows, dataset.name, workers, progress)
-    job.index.save()
-    clips = [clip for clip in dataset.clips if digests.get(clip.id) in rows]
-    for clip in dataset.clips:  # copies of one unusable file share its digest
-        if digests.get(clip.id) in job.bad:
-            job.failed.setdefault(clip.id, f"{printable(clip.path)}: {job.bad[digests[clip.id]]}")
+    job = _Extraction(contents, pipeline, FeatureCache(cache / "features", pipeline.key()), workers)
+    job.read()
+    if len(job.rows) < len(job.paths):
+        job.share(progress)
+    clips = [clip for clip in dataset.clips if digests.get(clip.id) in job.rows]
     used = [digests[clip.id] for clip in clips]
+    failed = dict(contents.failed)
+    for clip in dataset.clips:
+        digest = digests.get(clip.id)
+        if digest in job.unusable:  # copies of one file share its digest
+            failed[clip.id] = job.unusable[digest].replace(printable(job.paths[digest]), printable(clip.path))
     return Extraction(
         clips=clips,
-        features=np.stack([rows[digest][:-ROW] for digest in used]) if used else np.zeros((0, 0), np.float32),
+        features=np.stack([job.rows[digest][:-ROW] for digest in used]) if used else np.zeros((0, 0), np.float32),
         digests=used,
         facts=[job.facts(digest) for digest in used],
-        rendered=[RenderStats.from_row(rows[digest][-ROW:]) for digest in used],
-        failed={clip.id: job.failed[clip.id] for clip in dataset.clips if clip.id in job.failed},
+        rendered=[RenderStats.from_row(job.rows[digest][-ROW:]) for digest in used],
+        failed={clip.id: failed[clip.id] for clip in dataset.clips if clip.id in failed},
         computed=job.computed,
-        seconds=dict(job.timer.seconds),
+        seconds=dict(job.seconds),
     )
 
 
-class _Job:
-    """One extraction under way."""
+class _Extraction:
+    """One extraction under way.
 
-    def __init__(
-        self, pipeline: FeaturePipeline, store: FeatureCache, index: AudioIndex, failed: dict[str, str]
-    ) -> None:
-        self.pipeline, self.store, self.index, self.failed = pipeline, store, index, failed
-        self.timer = Timer()
-        self.bad: dict[str, str] = {}
+    Attributes:
+        paths: of the clips by digest.
+        rows: features by digest, each followed by what was rendered of the clip.
+        unusable: message by digest.
+    """
+
+    def __init__(self, contents: FileDigests, pipeline: FeaturePipeline, cache: FeatureCache, workers: int) -> None:
+        self.dataset, self.index = contents.dataset.name, contents.index
+        self.paths = {contents.digests[c.id]: c.path for c in contents.dataset.clips if c.id in contents.digests}
+        self.pipeline, self.cache, self.workers = pipeline, cache, workers
+        self.rows: dict[str, Row] = {}
+        self.unusable: dict[str, str] = {}
         self.computed = 0
-        self._seen: set[str] = set()
-        self._bare: dict[str, Row] = {}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self._segments: set[str] = set()
 
     def facts(self, digest: str) -> AudioStats:
-        """AudioStats of a clip whose features are known."""
-        found = self.index.facts(digest, self.pipeline.window)
-        if found is None:
-            raise LookupError(f"{digest}: features without facts, although known() asks for both")
-        return found
+        facts = self.index.facts(digest, self.pipeline.window)
+        if facts is None:
+            raise LookupError(f"{digest}: features without facts, although both are required")
+        return facts
 
-    def known(self, digests: Collection[str]) -> dict[str, Row]:
-        """Cached rows of those clips whose facts are known too, in segments not read yet."""
-        rows = self._bare | self.store.read(digests, self._seen)
-        if any(self.index.facts(digest, self.pipeline.window) is None for digest in rows):
+    def read(self) -> None:
+        """Add the cached rows of clips whose facts are known too, from segments not read yet."""
+        cached = self.cache.read(self.paths.keys() - self.rows.keys(), self._segments)
+        if any(self.index.facts(digest, self.pipeline.window) is None for digest in cached):
             self.index.refresh()
-        # whoever computed them may be about to save the facts
-        self._bare = {d: row for d, row in rows.items() if self.index.facts(d, self.pipeline.window) is None}
-        return {d: row for d, row in rows.items() if d not in self._bare}
+        known = {d: row for d, row in cached.items() if self.index.facts(d, self.pipeline.window) is not None}
+        self.rows.update(known)
 
-    def share(
-        self, clips: Mapping[str, Clip], rows: dict[str, Row], dataset: str, workers: int, progress: Progress | None
-    ) -> None:
-        """Add the features that `rows` lacks; processes that need the same ones at the same time share the work."""
-        pieces, total = WorkChunks(self.store.folder, clips), len(clips) - len(rows)
+    def share(self, progress: Progress | None) -> None:
+        """Compute what is missing; processes that need the same clips at the same time divide them."""
+        chunks, total = WorkChunks(self.cache.folder, self.paths), len(self.paths) - len(self.rows)
 
-        def lacking(digests: Sequence[str]) -> Sequence[str]:
-            if not all(digest in rows for digest in digests):
-                rows.update(self.known(clips.keys() - rows.keys()))
-            return [digest for digest in digests if digest not in rows]
+        def missing(digests: Sequence[str]) -> list[str]:
+            if not all(digest in self.rows for digest in digests):
+                self.read()
+            return [digest for digest in digests if digest not in self.rows]
 
-        def tell() -> None:
+        def report() -> None:
             if progress is not None:
-                progress(total - len(clips) + len(rows) + len(self.bad), total)
-
-        def compute(digests: Iterable[str], many: int) -> None:
-            items = ((digest, clips[digest]) for digest in digests)
-            embedded = Embedding(self.pipeline, workers, self.timer).rows(items, many)
-            self._compute(embedded, rows, pieces, dataset, tell)
+                progress(total - len(self.paths) + len(self.rows) + len(self.unusable), total)
 
         try:
-            with killed_told():
-                compute(pieces.free(lacking), total)
-                if pieces.some_are_busy:
-                    log.info("%s: another process computes the rest of these features, waiting for it", dataset)
-                for digests in pieces.others(lacking):
-                    compute(digests, len(digests))
+            self._compute(chunks.free(missing), total, report)
+            chunks.release()
+            if chunks.some_are_busy:
+                log.info("%s: another process computes the rest of these features, waiting for it", self.dataset)
+            for digests in chunks.others(missing):
+                self._compute(digests, len(digests), report)
         finally:
-            pieces.release()
+            chunks.release()
 
-    def _compute(
-        self,
-        clips: Iterable[Embedded],
-        rows: dict[str, Row],
-        pieces: WorkChunks,
-        dataset: str,
-        tell: Callable[[], None],
-    ) -> None:
-        """Keep features by digest in `rows` and, a batch at a time, in the cache, even when interrupted.
+    def _compute(self, digests: Iterable[str], count: int, report: Callable[[], None]) -> None:
+        """Keep features by digest in `rows` and, a segment at a time, in the cache, even when interrupted.
 
-        What was drawn of a clip is kept with its features, so that a later run knows as much of it as this one.
+        What was rendered of a clip is kept with its features, so that a later run knows as much of it as this one.
         """
         waiting: dict[str, Row] = {}
         written = time.monotonic()
+        clips = ((digest, self.paths[digest]) for digest in digests)
         try:
-            for prepared, row in clips:
-                if row is not None and prepared.stats is not None and self._is_same(prepared):
-                    self.index.record(prepared.digest, self.pipeline.window, prepared.stats.audio)
-                    kept = np.concatenate([row, prepared.stats.rendered.row()])
-                    rows[prepared.digest] = waiting[prepared.digest] = kept
-                    self.computed += 1
-                else:
-                    self._fail(prepared)
-                    pieces.end([prepared.digest])
-                if len(waiting) >= _BATCH or (waiting and time.monotonic() - written > _BATCH_SECONDS):
-                    self._write(waiting, pieces, dataset)
-                    waiting, written = {}, time.monotonic()
-                tell()
+            with prepared(self.pipeline.prepare, clips, workers=self.workers, count=count) as ready:
+                for digest, result in in_batches(self._embed, ready, self.pipeline.backbone.batch_size):
+                    path = self.paths[digest]
+                    if isinstance(result, UnreadableAudio):
+                        self.unusable[digest] = str(result)
+                    elif not self.index.still_holds(path, digest):
+                        self.unusable[digest] = unreadable(path, "it changed after it was listed; run the same again")
+                    else:
+                        row, stats = result
+                        self.index.record(digest, self.pipeline.window, stats.audio)
+                        self.rows[digest] = waiting[digest] = np.concatenate([row, stats.rendered.row()])
+                        self.computed += 1
+                    if len(waiting) >= SEGMENT or (waiting and time.monotonic() - written > _SEGMENT_SECONDS):
+                        self._write(waiting)
+                        waiting, written = {}, time.monotonic()
+                    report()
         finally:
-            self._write(waiting, pieces, dataset)
+            self._write(waiting)
 
-    def _is_same(self, clip: Prepared) -> bool:
-        """Whether a clip's file is still the one that was listed."""
-        return self.index.still_holds(clip.clip.path, clip.digest)
+    def _embed(self, clips: list[Prepared]) -> list[tuple[Row, ClipStats]]:
+        start = time.perf_counter()
+        rows = self.pipeline.backbone.embed([clip.value for clip in clips])
+        self.seconds["backbone"] += time.perf_counter() - start
+        for clip in clips:
+            for stage, seconds in clip.seconds.items():
+                self.seconds[stage] += seconds
+        return [(row, clip.stats) for row, clip in zip(rows, clips, strict=True)]
 
-    def _fail(self, clip: Prepared) -> None:
-        path = clip.clip.path
-        reason = clip.reason or unreadable(path, "it changed after it was listed; run the same again")
-        self.failed[clip.clip.id] = reason
-        self.bad[clip.digest] = f"same content as {printable(path)}, which cannot be used"
-
-    def _write(self, rows: Mapping[str, Row], pieces: WorkChunks, dataset: str) -> None:
+    def _write(self, rows: Mapping[str, Row]) -> None:
+        """Facts first: whoever finds features in the cache finds their facts."""
+        self.index.save()
         if not rows:
             return
         try:
-            self._seen.add(self.store.write(list(rows), np.stack(list(rows.values())), dataset=dataset))
+            self._segments.add(self.cache.write(list(rows), np.stack(list(rows.values())), dataset=self.dataset))
         except OSError as error:
-            log.warning("%s: cannot keep features (%s); going on without", self.store.folder, error.strerror)
-        self.index.save()
-        pieces.end(rows)
+            log.warning("%s: cannot keep features (%s); going on without", self.cache.folder, error.strerror)

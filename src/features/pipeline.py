@@ -1,6 +1,5 @@
 """How one file becomes features: everything between a path and the backbone's input."""
 
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +47,15 @@ def input_key(image_transform: ImageTransform, reads: Literal["picture", "wavefo
     }
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A clip ready for the backbone: what `embed` takes of it, what is known of it, and seconds spent by stage."""
+
+    value: np.ndarray
+    stats: ClipStats
+    seconds: dict[str, float]
+
+
 @dataclass(frozen=True)
 class FeaturePipeline:
     """How one file becomes features: the part of an experiment that the cache is keyed by."""
@@ -70,17 +78,18 @@ class FeaturePipeline:
             "backbone": self.backbone.identity,
         }
 
-    def prepare(self, path: Path, timer: "Timer") -> tuple[np.ndarray, ClipStats]:
-        """One clip up to the backbone's input; every stage's seconds go to `timer`.
+    def prepare(self, path: Path) -> Prepared:
+        """One clip up to the backbone's input.
 
         Raises:
             UnreadableAudio: as `decode`.
         """
-        with timer("decode"):
-            waveform, facts = decode(path, self.window)
-        with timer("picture"):
-            value, rendered = self.render(waveform, facts)
-        return value, ClipStats(facts, rendered)
+        start = time.perf_counter()
+        waveform, facts = decode(path, self.window)
+        decoded = time.perf_counter()
+        value, rendered = self.render(waveform, facts)
+        seconds = {"decode": decoded - start, "picture": time.perf_counter() - decoded}
+        return Prepared(value, ClipStats(facts, rendered), seconds)
 
     def render(self, waveform: Waveform, facts: AudioStats | None = None) -> tuple[np.ndarray, RenderStats]:
         """One decoded clip up to the backbone's input, and its stats; `facts` as for `ImageTransform.stats`."""
@@ -89,32 +98,3 @@ class FeaturePipeline:
             return value, render_stats(waveform, "mean", None, None, facts)
         image = self.image_transform.picture(waveform)
         return self.backbone.prepare(image), self.image_transform.stats(waveform, image, facts)
-
-
-class Timer:
-    """Seconds per stage, summed over threads."""
-
-    def __init__(self) -> None:
-        """Start at zero."""
-        self.seconds: dict[str, float] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, stage: str) -> "_Stage":
-        """A context whose duration is added to `stage`."""
-        return _Stage(self, stage)
-
-    def add(self, stage: str, seconds: float) -> None:
-        """Add to a stage."""
-        with self._lock:
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
-
-
-class _Stage:
-    def __init__(self, timer: Timer, stage: str) -> None:
-        self._timer, self._stage = timer, stage
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.add(self._stage, time.perf_counter() - self._start)

@@ -1,191 +1,63 @@
-"""Clips up to the backbone's input: decoded, drawn and scaled, in threads or in worker processes.
+"""Prepare many items in worker processes, and embed them in batches meanwhile.
 
-A picture is hundreds of short calls, between which threads wait for Python's lock; processes have one each.
+Preparing a clip is hundreds of short calls, between which threads wait for Python's lock; processes have one each.
 """
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
-import numpy as np
-
-from src.data.audio import UnreadableAudio
-from src.data.clip import Clip
+from src.data.files import UnreadableAudio
 from src.errors import UserError
-from src.features.pipeline import FeaturePipeline, Timer
-from src.features.render_stats import ClipStats
 
-if TYPE_CHECKING:
-    from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
+log = logging.getLogger(__name__)
 
+K = TypeVar("K")
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Clips on their way to each worker process: enough that it never waits, few enough that others who share the work
-# find something left.
-_ON_THEIR_WAY = 4
-# How long a share of the processors is waited for. A process that was killed may never give its own back.
-_PATIENCE = 1.0
+MANY = 64
+"""Fewer items than this are prepared by threads before processes have begun."""
+_AHEAD = 4
+"""Items under way for each worker: it never waits, and other processes that share the work find something left."""
 _PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A clip ready for the backbone, or why it is not.
-
-    Attributes:
-        value: what the backbone's `embed` takes; None: the clip cannot be used. stats: of the clip, where it can.
-        reason: message, where it cannot. seconds: per stage.
-    """
-
-    digest: str
-    clip: Clip
-    value: np.ndarray | None
-    stats: ClipStats | None
-    reason: str
-    seconds: dict[str, float]
-
-
-def prepare(pipeline: FeaturePipeline, digest: str, clip: Clip) -> Prepared:
-    """One clip; what is wrong with its file is told, not raised."""
-    timer = Timer()
-    try:
-        value, stats = pipeline.prepare(clip.path, timer)
-    except UnreadableAudio as error:
-        return Prepared(digest, clip, None, None, str(error), timer.seconds)
-    return Prepared(digest, clip, value, stats, "", timer.seconds)
-
-
-class Semaphore(Protocol):
-    """What `WorkerPool` count the processors in use with: a semaphore that threads and processes have in common."""
-
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take one; False: none came free in time."""
-        ...
-
-    def release(self) -> None:
-        """Give it back."""
-        ...
-
-
-class WorkerPool:
-    """Worker processes that prepare clips while the caller's threads run the backbone, on about `count` processors.
-
-    They are forked, so that they begin at once, with everything that is loaded here; and they die with this process.
-    """
-
-    def __init__(self, count: int) -> None:
-        """None is started yet.
-
-        Raises:
-            OSError: this system has no semaphores for processes to share.
-        """
-        self.count = count
-        self._context = multiprocessing.get_context("fork")
-        # One more than there are: while work changes hands none stands idle (an eighth faster on two).
-        self._processors: Semaphore = self._context.Semaphore(count + 1)
-
-    @staticmethod
-    def can_be_had() -> bool:
-        """Whether processes may be forked here: on Linux, from a process that may have any."""
-        return sys.platform == "linux" and not multiprocessing.current_process().daemon
-
-    @contextmanager
-    def processor(self) -> Iterator[None]:
-        """One of the processors, for the duration of some work."""
-        taken = self._processors.acquire(timeout=_PATIENCE)
-        try:
-            yield
-        finally:
-            if taken:
-                self._processors.release()
-
-    def prepared(self, pipeline: FeaturePipeline, clips: Iterable[tuple[str, Clip]]) -> Iterator[Prepared]:
-        """The clips as they are ready, in any order.
-
-        Raises:
-            UserError: a spectrogram refuses what it is to draw.
-            RuntimeError: a worker process was killed; see `killed_told`.
-        """
-        ready = self._begun(pipeline, clips)
-        try:
-            for prepared in ready:
-                if isinstance(prepared, UserError):
-                    raise prepared
-                yield prepared
-        finally:
-            # Left to itself it ends the processes when the last traceback that names it is gone.
-            ready._shutdown_workers()
-
-    def _begun(self, pipeline: FeaturePipeline, clips: Iterable[tuple[str, Clip]]) -> "_MultiProcessingDataLoaderIter":
-        import torch  # here: where all features are cached, no one needs it
-        from torch.utils.data import DataLoader
-
-        with warnings.catch_warnings():  # as many workers as were asked for, not as torch suggests
-            warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
-            loader: DataLoader[Prepared | UserError] = DataLoader(
-                _Clips(pipeline, self),  # type: ignore[arg-type]  # any object with __getitem__ will do
-                batch_size=None,
-                sampler=clips,
-                num_workers=self.count,
-                collate_fn=_as_it_is,
-                in_order=False,
-                prefetch_factor=_ON_THEIR_WAY,
-                worker_init_fn=partial(_die_with, os.getpid()),
-                multiprocessing_context=self._context,
-                generator=torch.Generator(),  # without one it would draw a number from everybody's
-            )
-            return cast("_MultiProcessingDataLoaderIter", iter(loader))
-
-
-@dataclass(frozen=True)
-class _Clips:
-    """As a worker process sees them: by (digest, clip)."""
-
-    pipeline: FeaturePipeline
-    hands: WorkerPool
-
-    def __getitem__(self, item: tuple[str, Clip]) -> Prepared | UserError:
-        try:
-            with self.hands.processor():
-                return prepare(self.pipeline, *item)
-        except UserError as error:
-            return error
-
-
-def _as_it_is(prepared: T) -> T:
-    return prepared
-
-
-def _die_with(parent: int, _: int) -> None:
-    """In a worker process: let the system kill it when its parent dies, however that dies, and not before.
-
-    A scheduler that ends a job tells all its processes; what is then kept, and said, is the parent's to decide.
-    """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 @contextmanager
-def killed_told() -> Iterator[None]:
-    """The death of a worker process in words: torch tells of it anywhere in the main thread, by a RuntimeError.
+def prepared(
+    function: Callable[[T], R], items: Iterable[tuple[K, T]], *, workers: int, count: int, in_order: bool = False
+) -> Iterator[Iterator[tuple[K, R | UnreadableAudio]]]:
+    """Apply `function` to each item; an item that raises `UnreadableAudio` has the error as its result.
+
+    Worker processes are forked, so that they begin at once with everything that is loaded, and die with this process.
+    Threads do the work where items are few, where processes cannot be forked, and in threads of a server.
+
+    Args:
+        function: from an item's value to its result.
+        items: keys and values, taken as workers come free.
+        workers: processes or threads.
+        count: about how many items there are.
+        in_order: whether results come in the order of the items, or as they are ready.
 
     Raises:
-        UserError: one was killed.
+        UserError: raised by `function`; or a worker process was killed.
     """
+    results = _results(_Task(function), items, workers, count, in_order)
     try:
-        yield
+        yield results
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
@@ -193,24 +65,112 @@ def killed_told() -> Iterator[None]:
             "a worker process that prepared clips was killed, most likely because memory ran out; what is finished is "
             "kept. Run the same again, with workers=1 if memory is short"
         ) from error
+    finally:
+        results.close()
 
 
-def in_flight(work: Callable[[T], R], items: Iterable[T], workers: int, limit: Callable[[], int]) -> Iterator[R]:
-    """Results of `work` over threads in the order they finish, at most `limit()` begun and not taken."""
+def in_batches(
+    function: Callable[[list[R]], Sequence[T]], items: Iterable[tuple[K, R | UnreadableAudio]], size: int
+) -> Iterator[tuple[K, T | UnreadableAudio]]:
+    """Apply `function` to batches of at most `size` results, one batch at a time, while the next one is collected."""
+
+    def apply(batch: list[tuple[K, R | UnreadableAudio]]) -> list[tuple[K, T | UnreadableAudio]]:
+        usable = [value for _, value in batch if not isinstance(value, UnreadableAudio)]
+        rows = iter(function(usable) if usable else ())
+        return [(key, value if isinstance(value, UnreadableAudio) else next(rows)) for key, value in batch]
+
+    source = iter(items)
+    batches = iter(lambda: list(islice(source, size)), [])
+    for rows in _by_threads(apply, batches, workers=1, ahead=1):
+        yield from rows
+
+
+@dataclass(frozen=True)
+class _Task(Generic[T, R]):
+    """The function as DataLoader calls it; errors for the user are values, since torch changes their messages."""
+
+    function: Callable[[T], R]
+
+    def __getitem__(self, item: tuple[K, T]) -> tuple[K, R | UserError]:
+        key, value = item
+        try:
+            return key, self.function(value)
+        except UserError as error:
+            return key, error
+
+
+def _results(
+    task: _Task[T, R], items: Iterable[tuple[K, T]], workers: int, count: int, in_order: bool
+) -> Generator[tuple[K, R | UnreadableAudio], None, None]:
+    # a daemon may have no children, and torch watches over its workers from the main thread only
+    may_fork = sys.platform == "linux" and not multiprocessing.current_process().daemon
+    stream: Generator[tuple[K, R | UserError], None, None]
+    if may_fork and threading.current_thread() is threading.main_thread() and workers > 1 and count >= MANY:
+        stream = _by_processes(task, items, workers, in_order)
+    else:
+        stream = _by_threads(task.__getitem__, items, workers, _AHEAD * workers)
+    try:
+        for key, result in stream:
+            if isinstance(result, UserError) and not isinstance(result, UnreadableAudio):
+                raise result
+            yield key, result
+    finally:
+        stream.close()
+
+
+def _by_threads(function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int) -> Generator[R, None, None]:
+    """Results in the order of the items, at most `ahead` of them begun and not taken."""
     pool = ThreadPoolExecutor(workers)
-    futures: set[Future[R]] = set()
+    begun: deque[Future[R]] = deque()
     try:
         for item in items:
-            while len(futures) >= limit():
-                ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-                yield from _results(ready)
-            futures.add(pool.submit(work, item))
-        while futures:
-            ready, futures = wait(futures, return_when=FIRST_COMPLETED)
-            yield from _results(ready)
+            if len(begun) >= ahead:
+                yield begun.popleft().result()
+            begun.append(pool.submit(function, item))
+        while begun:
+            yield begun.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _results(futures: Collection[Future[R]]) -> Iterator[R]:
-    return (future.result() for future in futures)
+def _by_processes(
+    task: _Task[T, Any], items: Iterable[tuple[K, T]], workers: int, in_order: bool
+) -> Generator[tuple[K, Any], None, None]:
+    import torch  # here: where all features are cached, no one needs it
+    from torch.utils.data import DataLoader
+
+    with warnings.catch_warnings():  # as many workers as were asked for, not as torch suggests
+        warnings.filterwarnings("ignore", message="This DataLoader will create", category=UserWarning)
+        loader: DataLoader[Any] = DataLoader(
+            task,  # type: ignore[arg-type]  # any object with __getitem__ will do
+            batch_size=None,
+            sampler=items,
+            num_workers=workers,
+            collate_fn=_unchanged,
+            in_order=in_order,
+            prefetch_factor=_AHEAD,
+            worker_init_fn=partial(_die_with, os.getpid()),
+            multiprocessing_context="fork",
+            generator=torch.Generator(),  # without one it would draw a number from everybody's
+        )
+        results: Any = iter(loader)
+    try:
+        yield from results
+    finally:
+        # Left to itself it ends the processes when the last traceback that names it is gone.
+        results._shutdown_workers()
+
+
+def _unchanged(result: T) -> T:
+    return result
+
+
+def _die_with(parent: int, _: int) -> None:
+    """In a worker process: let the system kill it when its parent dies, however that dies, and not before.
+
+    A scheduler that ends a job signals all its processes; what is then kept and reported is for the parent to decide.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -3,7 +3,6 @@
 import io
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from src.data.encode import mp3
 from src.data.waveform import Waveform
 from src.errors import UserError
 from src.features.pipeline import ImageTransform
+from src.features.workers import prepared
 
 SOUNDS = ("embed", "link", "none")
 _WIDTH, _HEIGHT, _QUALITY = 640, 256, 72
@@ -77,10 +77,15 @@ def collect(
     """Pictures and sounds of the clips named, the first ones first: sounds end where the megabytes do.
 
     Args:
-        clips: of the dataset, by id. page: file that links start from. workers: threads.
+        clips: of the dataset, by id. page: file that links start from. workers: processes or threads.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda name: _shown(clips.get(name), image_transform, media, page), ids))
+    items = [(name, clips.get(name)) for name in ids]
+
+    def show(clip: Clip | None) -> Shown:
+        return _shown(clip, image_transform, media, page)
+
+    with prepared(show, items, workers=workers, count=len(items), in_order=True) as results:
+        found = [Shown(trouble=str(shown)) if isinstance(shown, UnreadableAudio) else shown for _, shown in results]
     left = media.megabytes * 1e6
     kept: dict[str, Shown] = {}
     for name, shown in zip(ids, found, strict=True):
@@ -92,10 +97,7 @@ def collect(
 def _shown(clip: Clip | None, image_transform: ImageTransform, media: Media, page: Path) -> Shown:
     if clip is None:
         return Shown(trouble="no longer in the dataset")
-    try:
-        waveform, _ = decode(clip.path, image_transform.window)
-    except UnreadableAudio as error:
-        return Shown(trouble=str(error))
+    waveform, _ = decode(clip.path, image_transform.window)
     shown = Shown(webp(image_transform.picture(waveform)), _ticks(image_transform, waveform.sample_rate))
     if media.sounds == "link":
         relative = Path(os.path.relpath(clip.path.resolve(), page.resolve().parent)).as_posix()

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ from src.errors import UserError, printable
 from src.features.cache import digest_of
 from src.features.labelled import LabelledFeatures, Runtime
 from src.features.pipeline import FeaturePipeline
+from src.features.workers import prepared
 from src.head import FittedHead, MetricLogger, Trainer
 from src.head.finetune_training import FineTuning, Seen, Trained, train
 from src.head.network import FittedNetwork
@@ -65,18 +65,21 @@ class Pictures:
         """Make those that are not there, or damaged; processes that need the same ones wait for each other.
 
         Args:
-            clips: by the digest of their audio. workers: threads. progress: told (done, to be done).
+            clips: by the digest of their audio. workers: processes or threads. progress: told (done, to be done).
 
         Raises:
             OSError: the place is full or cannot be written.
             UserError: a file cannot be read, or is not the one whose digest is given.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"), ThreadPoolExecutor(workers) as pool:
-            missing = [digest for digest in clips if self._read(digest) is None]
-            for done, _ in enumerate(pool.map(lambda digest: self._make(digest, clips[digest]), missing), start=1):
-                if progress is not None:
-                    progress(done, len(missing))
+        with FileLock(self.folder / ".lock"):
+            missing = [(digest, (digest, clips[digest])) for digest in clips if self._read(digest) is None]
+            with prepared(self._make, missing, workers=workers, count=len(missing)) as results:
+                for done, (_, error) in enumerate(results, start=1):
+                    if error is not None:
+                        raise error
+                    if progress is not None:
+                        progress(done, len(missing))
 
     def of_clip(self, digest: str) -> Image:
         """One picture, made before."""
@@ -88,7 +91,8 @@ class Pictures:
     def _path(self, digest: str) -> Path:
         return self.folder / f"{digest}.pixels"
 
-    def _make(self, digest: str, clip: Clip) -> None:
+    def _make(self, item: tuple[str, Clip]) -> None:
+        digest, clip = item
         waveform, _ = decode(clip.path, self.pipeline.window)
         with open_regular(clip.path) as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:

@@ -17,7 +17,6 @@ from src.data import folder, sources
 from src.data.dataset import DatasetSettings
 from src.data.files import irregular
 from src.errors import UserError, printable
-from src.features.pipeline import Timer
 from src.features.render_stats import CONSEQUENCES
 from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
@@ -104,7 +103,7 @@ def _write(
     warned: dict[str, list[Path]] = {kind: [] for kind in CONSEQUENCES}
     put(written.head())
     try:
-        found = predictions(files, model, cutting, workers=workers, timer=Timer())
+        found = predictions(files, model, cutting, workers=workers)
         for done, one in enumerate(found, start=1):
             if isinstance(one, Failure):
                 failed += 1

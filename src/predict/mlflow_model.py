@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from src.config import build as configure
 from src.data.audio import Header, UnreadableAudio, header
 from src.data.waveform import Waveform
 from src.errors import UserError
-from src.features.pipeline import FeaturePipeline, Timer
+from src.features.pipeline import FeaturePipeline
 from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
 from src.predict.writers import as_object
@@ -67,8 +66,6 @@ class Answering:
         """`workers`: threads for one request."""
         self._model, self._limits, self._workers = model, limits, workers
         self._cutting = Cutting.of(model.pipeline.window, model.card, start=None, window=None)
-        # a backbone that takes several clips at a time is to be called from one thread only
-        self._turn = Lock() if model.pipeline.backbone.batch_size > 1 else None
 
     def answer(self, texts: Sequence[object]) -> list[dict[str, Any]]:
         """Label, probabilities by class, start and end in seconds, of each file; windows where it has several.
@@ -86,10 +83,7 @@ class Answering:
             for path, text in zip(paths, texts, strict=True):
                 path.write_bytes(self._decoded(path.name, text))
             self._check(paths)
-            if self._turn is None:
-                return self._answered(paths)
-            with self._turn:
-                return self._answered(paths)
+            return self._answered(paths)
 
     def _decoded(self, name: str, text: object) -> bytes:
         if not isinstance(text, str):
@@ -120,7 +114,7 @@ class Answering:
 
     def _answered(self, paths: Sequence[Path]) -> list[dict[str, Any]]:
         found = []
-        for one in predictions(paths, self._model, lambda _: self._cutting, workers=self._workers, timer=Timer()):
+        for one in predictions(paths, self._model, lambda _: self._cutting, workers=self._workers):
             if isinstance(one, Failure):
                 raise UserError(one.reason.replace(str(one.path), one.path.name))
             found.append(as_object(one, self._model.classes))

@@ -14,7 +14,7 @@ from src.evaluation import metrics
 from src.evaluation.intervals import Interval, accuracy_interval
 from src.features.digests import FileDigests
 from src.features.extract import extract
-from src.features.pipeline import FeaturePipeline, Timer
+from src.features.pipeline import FeaturePipeline, Prepared
 from src.features.render_stats import ClipStats
 from src.robustness.perturb import Disturbance
 from src.tracking.checkpoint import TrainedModel
@@ -32,15 +32,11 @@ class Disturbed(FeaturePipeline):
         """The pipeline's own, and the disturbance."""
         return {**super().key(), "disturbance": self.disturbance.key()}
 
-    def prepare(self, path: Path, timer: Timer) -> tuple[np.ndarray, ClipStats]:
+    def prepare(self, path: Path) -> Prepared:
         """As `FeaturePipeline.prepare`; the stats of the audio are those of the recording as it is."""
-        with timer("decode"):
-            waveform, facts = decode(path, self.window)
-        with timer("disturb"):
-            waveform = self.disturbance(waveform)
-        with timer("picture"):
-            value, rendered = self.render(waveform)
-        return value, ClipStats(facts, rendered)
+        waveform, facts = decode(path, self.window)
+        value, rendered = self.render(self.disturbance(waveform))
+        return Prepared(value, ClipStats(facts, rendered), {})
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,10 +36,7 @@ class TrainedModel:
     card: ModelCard
 
     def classify(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips classes"]:
-        """Probabilities of prepared clips (`pipeline.prepare(path, timer)[0]`, or `pipeline.backbone.prepare`).
-
-        May be called from several threads at once where the backbone's `batch_size` is 1, else from one only.
-        """
+        """Probabilities of prepared clips (`pipeline.prepare(path).value`, or `pipeline.backbone.prepare`)."""
         backbone = self.pipeline.backbone
         starts = range(0, len(inputs), backbone.batch_size)
         rows = [backbone.embed(inputs[start : start + backbone.batch_size]) for start in starts]

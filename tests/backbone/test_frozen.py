@@ -97,10 +97,9 @@ def test_a_clip_has_the_same_bits_in_any_batch_and_thread(network: FrozenNetwork
     backwards = features(network, pictures[::-1])[::-1]
     assert np.array_equal(together, alone)
     assert np.array_equal(together, backwards)
-    if network.batch_size == 1:
-        with ThreadPoolExecutor(5) as pool:  # more threads than workers
-            threads = np.concatenate(list(pool.map(lambda each: features(network, [each]), pictures * 4)))
-        assert np.array_equal(threads, np.tile(together, (4, 1)))
+    with ThreadPoolExecutor(5) as pool:  # more threads than workers
+        threads = np.concatenate(list(pool.map(lambda each: features(network, [each]), pictures * 4)))
+    assert np.array_equal(threads, np.tile(together, (4, 1)))
 
 
 def test_a_clip_has_the_same_bits_in_any_process_and_for_any_number_of_workers(

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import secrets
-import threading
 
 import numpy as np
 import pytest
@@ -139,18 +138,11 @@ def test_a_network_gives_the_same_bits_on_any_number_of_workers(place, tmp_path)
     assert len(np.unique(found[0], axis=0)) > 4  # the small pictures of neighbours may be equal
 
 
-def test_batches_go_through_the_calling_thread_and_hold_what_fits(place):
+def test_batches_hold_what_fits_and_are_embedded_by_one_thread(place):
     toy = Toy(batch_size=4)
     place(pipeline(toy), workers=3)
     assert sorted(toy.embedded) == [2, 4, 4]
-    assert toy.threads == {threading.current_thread().name}
-
-
-def test_single_clips_go_through_the_workers(place):
-    toy = Toy()
-    place(pipeline(toy), workers=2)
-    assert toy.embedded == [1] * 10
-    assert threading.current_thread().name not in toy.threads
+    assert len(toy.threads) == 1
 
 
 def test_equal_files_are_computed_once(place, decoded):
@@ -160,7 +152,7 @@ def test_equal_files_are_computed_once(place, decoded):
     np.testing.assert_array_equal(found.features[7], found.features[2])
 
 
-def test_another_recipe_is_another_entry(place):
+def test_another_pipeline_is_another_entry(place):
     place()
     assert place(pipeline(levels=[0.0])).computed == 10
     assert place(pipeline(window=Window(0.0, 0.05, None))).computed == 10
@@ -183,41 +175,3 @@ def test_short_and_silent_clips_are_clips(place):
     found = place(pipeline(window=window, levels=[-20.0, 0.0]))
     assert [facts.warnings(window) for facts in found.facts[:3]] == [["silent"], ["short"], []]
     assert np.isfinite(found.features).all()
-
-
-class Slow(Toy):
-    """A backbone that is loaded by its first clip, and is done with that once `until` clips are prepared."""
-
-    def __init__(self, until, patience):
-        super().__init__()
-        self.until, self.patience = until, patience
-        self.prepared, self.when_loaded = 0, None
-        self.go_on = threading.Event()
-
-    def prepare(self, source, /):
-        self.prepared += 1
-        if self.prepared >= self.until:
-            self.go_on.set()
-        return super().prepare(source)
-
-    def embed(self, inputs):
-        self.go_on.wait(self.patience)
-        if self.when_loaded is None:
-            self.when_loaded = self.prepared
-        return super().embed(inputs)
-
-
-def test_clips_are_prepared_while_the_backbone_is_loaded(place, tmp_path):
-    slow = Slow(until=10, patience=10)
-    found = place(pipeline(slow), workers=2)
-    assert slow.when_loaded == 10  # had both workers waited for it, two clips would have been prepared
-    assert slow.embedded == [1] * 10
-    place.cache = tmp_path / "plain"
-    assert found.features.tobytes() == place(workers=1).features.tobytes()
-
-
-def test_a_bounded_number_of_clips_waits_for_the_backbone(place, monkeypatch):
-    monkeypatch.setattr("src.features.embedding._AHEAD", 3)
-    slow = Slow(until=10, patience=0.3)
-    assert len(place(pipeline(slow), workers=2).clips) == 10
-    assert slow.when_loaded == 5  # one that loads it, three, and one that the second worker holds

@@ -8,7 +8,7 @@ from toy import Toy
 
 from src.data.audio import Window
 from src.data.waveform import Waveform
-from src.features.pipeline import FeaturePipeline, ImageTransform, Timer
+from src.features.pipeline import FeaturePipeline, ImageTransform
 from src.features.preprocess import Preprocess
 from src.features.render_stats import RenderStats, share_above
 from src.spectrogram.asperes import Asperes
@@ -49,7 +49,7 @@ def stats(tmp_path, sound, rate, *, picture="asperes", preprocess=NORMALIZED, mo
         PICTURES[picture] if not changes else type(PICTURES[picture])(**{**vars(PICTURES[picture]), **changes})
     )
     image_transform = ImageTransform(Window(0.0, None, sample_rate), mono, preprocess, spectrogram)
-    _, found = FeaturePipeline(image_transform, Toy()).prepare(tmp_path / "a.wav", Timer())
+    found = FeaturePipeline(image_transform, Toy()).prepare(tmp_path / "a.wav").stats
     return found.rendered
 
 
@@ -185,7 +185,7 @@ def test_a_network_that_takes_the_waveform_has_no_image_to_be_black(tmp_path):
     for sound, expected in ((left * 1e-6, []), (np.stack([left, -left], axis=1), ["silent", "lost in mono"])):
         soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")
         image_transform = ImageTransform(Window(0.0, None, None), "left", UNPROCESSED, PICTURES["asperes"])
-        _, found = FeaturePipeline(image_transform, Toy(input="waveform")).prepare(tmp_path / "a.wav", Timer())
+        found = FeaturePipeline(image_transform, Toy(input="waveform")).prepare(tmp_path / "a.wav").stats
         assert found.rendered.warnings() == expected
 
 

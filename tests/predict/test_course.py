@@ -1,7 +1,5 @@
 """Files through a model: their order, what is under way at once, and files that cannot be read."""
 
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +8,8 @@ import soundfile
 from toy import Toy, pipeline
 
 from src.data.audio import Window, decode
-from src.features.pipeline import Timer
 from src.head.network import FittedNetwork, Scaling
-from src.predict.files import in_order, predictions
+from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
 from src.tracking.checkpoint import TrainedModel
 from src.tracking.model_card import ModelCard
@@ -50,7 +47,7 @@ def alone(model: TrainedModel, path: Path, start: float) -> np.ndarray:
 def test_each_window_has_its_own_probabilities_in_the_order_of_the_files(files, batch, workers):
     backbone = Toy(batch_size=batch)
     model = model_of(backbone)
-    found = list(predictions(files, model, lambda _: CUTTING, workers=workers, timer=Timer()))
+    found = list(predictions(files, model, lambda _: CUTTING, workers=workers))
     assert [one.path for one in found] == files
     assert isinstance(found[2], Failure)
     assert "2.wav: not readable as audio" in found[2].reason
@@ -63,8 +60,6 @@ def test_each_window_has_its_own_probabilities_in_the_order_of_the_files(files, 
         np.testing.assert_array_equal(one.overall.probabilities, np.mean(rows, axis=0, dtype=np.float64).astype("f4"))
         assert (one.overall.start, one.overall.end) == (0, len(rows))
     assert max(backbone.embedded) <= batch
-    if batch > 1:
-        assert backbone.threads == {threading.current_thread().name}
 
 
 def test_a_window_that_cannot_be_decoded_fails_its_file_alone(files, tone):
@@ -72,7 +67,7 @@ def test_a_window_that_cannot_be_decoded_fails_its_file_alone(files, tone):
     sound[12000] = np.nan  # in the second window
     soundfile.write(files[5], sound, 8000, subtype="FLOAT")
 
-    found = list(predictions(files, model_of(Toy()), lambda _: CUTTING, workers=2, timer=Timer()))
+    found = list(predictions(files, model_of(Toy()), lambda _: CUTTING, workers=2))
     assert [one.path for one in found if isinstance(one, Failure)] == [files[2], files[5]]
     assert found[5].reason.startswith(f"{files[5]}: holds samples that are not numbers")
     assert len(found) == 9
@@ -83,7 +78,7 @@ def test_a_file_that_does_not_fit_into_memory_is_named(files):
         def prepare(self, source):
             raise MemoryError
 
-    [found] = predictions(files[:1], model_of(Exhausted()), lambda _: CUTTING, workers=2, timer=Timer())
+    [found] = predictions(files[:1], model_of(Exhausted()), lambda _: CUTTING, workers=2)
     assert found.reason == f"{files[0]}: too long for this memory"
 
 
@@ -101,7 +96,7 @@ def test_a_long_file_is_read_once_whatever_seeking_in_it_costs(tmp_path, tone):
 
     before = len(list(Path("/proc/self/fd").iterdir()))
     model = model_of(Listening(input="waveform"))
-    [found] = predictions([tmp_path / "a.ogg"], model, lambda _: CUTTING, workers=1, timer=Timer())
+    [found] = predictions([tmp_path / "a.ogg"], model, lambda _: CUTTING, workers=1)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert [(w.start, w.end) for w in found.windows] == [(k, k + 1) for k in range(20)]
     np.testing.assert_array_equal(np.concatenate(heard, axis=1), whole.samples)
@@ -109,28 +104,6 @@ def test_a_long_file_is_read_once_whatever_seeking_in_it_costs(tmp_path, tone):
 
 def test_silence_is_noted(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros(16000), 8000)
-    [found] = predictions([tmp_path / "a.wav"], model_of(Toy()), lambda _: CUTTING, workers=1, timer=Timer())
+    [found] = predictions([tmp_path / "a.wav"], model_of(Toy()), lambda _: CUTTING, workers=1)
     assert [one.warnings for one in found.windows] == [("silent",), ("silent",)]
     assert found.overall.warnings == ("silent",)
-
-
-def test_no_more_are_begun_than_needed():
-    """Thousands of files take the memory of a few."""
-    begun, most = [], 0
-
-    def work(item):
-        begun.append(item)
-        time.sleep(0.001)
-        return item
-
-    for taken, item in enumerate(in_order(work, range(200), 2)):
-        assert item == taken
-        most = max(most, len(begun) - taken)
-    assert most <= 5  # 2 a worker, and the one taken
-
-
-def test_those_begun_are_left_when_nobody_asks_any_more():
-    results = in_order(lambda item: item, range(10**9), 2)
-    assert next(results) == 0
-    results.close()
-    assert sum(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()) == 0

@@ -2,12 +2,11 @@
 
 import base64
 import struct
-import threading
 
 import numpy as np
 import pytest
 from served_models import encoded, limits
-from toy import Toy, pipeline
+from toy import pipeline
 
 from src.data.audio import Window
 from src.errors import UserError
@@ -114,30 +113,6 @@ def test_what_unpacks_to_too_much_is_refused_undecoded():
         Answering(model(), limits(), 1).answer([encoded(tone(0.1))] * 4)
     with pytest.raises(UserError, match=r"^clip 0: 3 million bytes decoded, more than is taken"):
         Answering(model(), limits(decoded_mb=0.5), 1).answer([crowd()])
-
-
-def test_a_backbone_of_batches_is_asked_by_one_thread_at_a_time():
-    busy, most, lock = 0, 0, threading.Lock()
-
-    class Counting(Toy):
-        def embed(self, inputs):
-            nonlocal busy, most
-            with lock:
-                busy += 1
-                most = max(most, busy)
-            threading.Event().wait(0.01)
-            with lock:
-                busy -= 1
-            return super().embed(inputs)
-
-    answering = Answering(model(Counting(batch_size=4)), limits(), 1)
-    text = encoded(tone(2.0))
-    threads = [threading.Thread(target=answering.answer, args=([text],)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
 
 
 @pytest.mark.parametrize("name", ["request_mb", "clips", "seconds", "decoded_mb"])

@@ -105,11 +105,11 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, birds, asked, mo
     words = [f"run={outcome.run_id}", *NOTHING, "noise=[0,10]"]
     made, whole = [], Disturbed.prepare
 
-    def counted(self, path, timer):
+    def counted(self, path):
         if len(made) == 8:
             raise KeyboardInterrupt
         made.append(path)
-        return whole(self, path, timer)
+        return whole(self, path)
 
     with monkeypatch.context() as patched:
         patched.setattr(Disturbed, "prepare", counted)
@@ -117,9 +117,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, birds, asked, mo
             robustness(asked(*words))
     assert bench.store().runs("tags.kind = 'robustness'") == []
     again = []
-    monkeypatch.setattr(
-        Disturbed, "prepare", lambda self, path, timer: (again.append(path), whole(self, path, timer))[1]
-    )
+    monkeypatch.setattr(Disturbed, "prepare", lambda self, path: (again.append(path), whole(self, path))[1])
     robustness(asked(*words))
     # The first noise is done; of the second, what was in flight may be lost: as many as one worker is given.
     assert 4 <= len(again) <= 6

@@ -14,7 +14,6 @@ import torch
 from src.config import build as configure
 from src.errors import UserError
 from src.features import pipeline
-from src.features.pipeline import Timer
 from src.tracking.checkpoint import load
 from src.tracking.model_card import ModelCard
 from src.tracking.store import as_params
@@ -52,7 +51,7 @@ def test_every_stored_probability_comes_back_to_the_bit(bench, sounds, words):
     model = load(store.get(outcome.run_id), store, build)
     table = list(csv.DictReader(io.StringIO(store.artifact(outcome.run_id, "predictions.csv").decode())))
     assert model.classes == ("high", "low")
-    inputs = [model.pipeline.prepare(bench.folder / "sounds" / row["clip"], Timer())[0] for row in table]
+    inputs = [model.pipeline.prepare(bench.folder / "sounds" / row["clip"]).value for row in table]
     alone = np.concatenate([model.classify([one]) for one in inputs])
     for found in (alone, model.classify(inputs)):
         assert found.dtype == np.float32

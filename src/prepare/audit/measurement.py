@@ -1,7 +1,7 @@
 """Every file decoded once: facts and fingerprint of each clip, both remembered by content."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from src.features.cache import FEATURE_VERSION, FeatureCache, Row
 from src.features.digests import read_digests, unreadable
 from src.features.pipeline import ImageTransform, input_key
 from src.features.render_stats import ROW, RenderStats
+from src.features.workers import prepared
 from src.prepare.audit import fingerprint as fingerprints
 from src.prepare.audit.fingerprint import Fingerprint
 
@@ -59,7 +60,7 @@ def measure(
     Args:
         window: the clip within each file; resampling is left out, a file's own rate being one of its facts.
         image_transform: how clips are drawn; None: they are not.
-        cache: folder of all caches. workers: threads. progress: told (files done, files to decode).
+        cache: folder of all caches. workers: processes or threads. progress: told (files done, files to decode).
     """
     window = replace(window, sample_rate=None)
     contents = read_digests(dataset, cache=cache, workers=workers)
@@ -81,13 +82,14 @@ def measure(
         if clip.id in contents.digests:
             paths.setdefault(contents.digests[clip.id], clip.path)
     missing = {d: path for d, path in paths.items() if d not in rows or contents.index.facts(d, window) is None}
-    new, bad = _Decoding(contents.index, window, image_transform, store, dataset.name).run(missing, workers, progress)
+
+    new, unusable = _examine(missing, contents.index, window, image_transform, store, dataset.name, workers, progress)
     rows |= new
     measured, failed = [], dict(contents.failed)
     for clip in dataset.clips:
         digest = contents.digests.get(clip.id)
-        if digest in bad:
-            failed[clip.id] = bad[digest].replace(printable(paths[digest]), printable(clip.path))
+        if digest in unusable:
+            failed[clip.id] = unusable[digest].replace(printable(paths[digest]), printable(clip.path))
         elif digest is not None:
             facts = contents.index.facts(digest, window)
             if facts is None:
@@ -99,70 +101,53 @@ def measure(
     return measured, failed
 
 
-class _Decoding:
-    """Decoding under way; what it found is kept even when interrupted."""
+def _examine(
+    paths: Mapping[str, Path],
+    index: AudioIndex,
+    window: Window,
+    image_transform: ImageTransform | None,
+    store: FeatureCache,
+    dataset: str,
+    workers: int,
+    progress: Progress | None,
+) -> tuple[dict[str, Row], dict[str, str]]:
+    """Fingerprints as rows, and messages of what cannot be decoded, both by digest; kept even when interrupted."""
 
-    def __init__(
-        self,
-        index: AudioIndex,
-        window: Window,
-        image_transform: ImageTransform | None,
-        store: FeatureCache,
-        dataset: str,
-    ) -> None:
-        self.index, self.window, self.image_transform, self.store, self.dataset = (
-            index,
-            window,
-            image_transform,
-            store,
-            dataset,
-        )
+    def examine(path: Path) -> tuple[Row, AudioStats]:
+        waveform, facts = decode(path, window)
+        row = fingerprints.fingerprint(waveform).row()
+        if image_transform is None:
+            return row, facts
+        drawn = resampled(waveform, image_transform.window.sample_rate)
+        rendered = image_transform.stats(drawn, image_transform.picture(drawn), facts)
+        return np.concatenate([row, rendered.row()]), facts
 
-    def run(
-        self, paths: Mapping[str, Path], workers: int, progress: Progress | None
-    ) -> tuple[dict[str, Row], dict[str, str]]:
-        """Fingerprints as rows, and messages of what cannot be decoded, both by digest."""
-        rows: dict[str, Row] = {}
-        waiting: dict[str, Row] = {}
-        bad: dict[str, str] = {}
-        pool = ThreadPoolExecutor(workers)
-        futures = {pool.submit(self.one, digest, path): digest for digest, path in paths.items()}
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                digest = futures.pop(future)
-                try:
-                    rows[digest] = waiting[digest] = future.result()
-                except UnreadableAudio as error:
-                    bad[digest] = str(error)
+    rows: dict[str, Row] = {}
+    unusable: dict[str, str] = {}
+    waiting: dict[str, Row] = {}
+    try:
+        with prepared(examine, paths.items(), workers=workers, count=len(paths)) as results:
+            for done, (digest, result) in enumerate(results, start=1):
+                if isinstance(result, UnreadableAudio):
+                    unusable[digest] = str(result)
+                elif not index.still_holds(paths[digest], digest):
+                    unusable[digest] = unreadable(paths[digest], "it changed after it was listed; run the same again")
+                else:
+                    rows[digest] = waiting[digest] = result[0]
+                    index.record(digest, window, result[1])
                 if len(waiting) >= _BATCH:
-                    self.keep(waiting)
+                    _keep(index, store, waiting, dataset)
                     waiting = {}
                 if progress is not None:
                     progress(done, len(paths))
-        finally:
-            pool.shutdown(cancel_futures=True)
-            self.keep(waiting)
-        return rows, bad
+    finally:
+        _keep(index, store, waiting, dataset)
+    return rows, unusable
 
-    def one(self, digest: str, path: Path) -> Row:
-        """Decode, fingerprint and draw one file; its facts are recorded."""
-        waveform, facts = decode(path, self.window)
-        if not self.index.still_holds(path, digest):
-            raise UnreadableAudio(unreadable(path, "it changed after it was listed; run the same again"))
-        self.index.record(digest, self.window, facts)
-        row = fingerprints.fingerprint(waveform).row()
-        if self.image_transform is None:
-            return row
-        drawn = resampled(waveform, self.image_transform.window.sample_rate)
-        return np.concatenate(
-            [row, self.image_transform.stats(drawn, self.image_transform.picture(drawn), facts).row()]
-        )
 
-    def keep(self, rows: Mapping[str, Row]) -> None:
-        """Write rows and facts; a place that cannot be written costs time next time, nothing else."""
-        self.index.save()
-        if rows:
-            try:
-                self.store.write(list(rows), np.stack(list(rows.values())), dataset=self.dataset)
-            except OSError:
-                return
+def _keep(index: AudioIndex, store: FeatureCache, rows: Mapping[str, Row], dataset: str) -> None:
+    """Write facts and rows; a place that cannot be written costs time next time, nothing else."""
+    index.save()
+    if rows:
+        with suppress(OSError):
+            store.write(list(rows), np.stack(list(rows.values())), dataset=dataset)
