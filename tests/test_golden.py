@@ -118,12 +118,12 @@ CASES = {
     },
     "asperes_bands": Case(
         pixels("asperes"),
-        {"spectrogram": {"min_hz": 55.0, "max_hz": 3520.0, "bands_per_octave": 24, "pixels_per_second": 50}},
+        {"spectrogram": {"fmin": 55.0, "fmax": 3520.0, "bins_per_octave": 24, "pixels_per_second": 50}},
     ),
     "mel_magnitude": Case(pixels("mel"), {"spectrogram": {"power": 1.0, "range_db": 60.0}}),
     "mel_linear": Case(pixels("mel"), {"spectrogram": {"range_db": None, "white_amplitude": 0.1}}),
     "mel_bands": Case(
-        pixels("mel"), {"spectrogram": {"n_fft": 512, "n_mels": 40, "f_min": 100.0, "f_max": 4000.0}}, ("noise",)
+        pixels("mel"), {"spectrogram": {"n_fft": 512, "n_mels": 40, "fmin": 100.0, "fmax": 4000.0}}, ("noise",)
     ),
     "phase_of_the_clip": Case(pixels("phase"), {"spectrogram": {"origin": "clip"}}),
     "sox_linear": Case(pixels("sox"), {"spectrogram": {"range_db": None, "white_amplitude": 0.1}}),

@@ -43,7 +43,7 @@ NETWORK = (
     "backbone.engine=torch", "backbone.device=cpu",
 )  # fmt: skip
 # A low band takes long clips of zeros.
-BANDS = ("spectrogram.min_hz=200", "spectrogram.max_hz=4000", "spectrogram.bands_per_octave=4")
+BANDS = ("spectrogram.fmin=200", "spectrogram.fmax=4000", "spectrogram.bins_per_octave=4")
 STEPS = ("trainer.max_steps=3", "trainer.validate_every=2", "trainer.batch_size=8")
 MLP = ("head=mlp", "head.hidden=[4]", *STEPS)
 TUNING = ("transfer.steps=2", "transfer.batch_size=4", "transfer.validate_every=2")
@@ -166,9 +166,9 @@ VALUES = {
     "dataset.render_seed": "1",
     "preprocess.name": "other", "preprocess.levels_dbfs": "[-6, -3]",
     "spectrogram.height": "50", "spectrogram.pixels_per_second": "50", "spectrogram.reference": "peak",
-    "spectrogram.min_hz": "250", "spectrogram.max_hz": "3000", "spectrogram.bands_per_octave": "6",
+    "spectrogram.fmin": "250", "spectrogram.fmax": "3000", "spectrogram.bins_per_octave": "6",
     "spectrogram.white_amplitude": "0.3", "spectrogram.n_fft": "512", "spectrogram.n_mels": "40",
-    "spectrogram.f_min": "100", "spectrogram.f_max": "3000", "spectrogram.power": "1", "spectrogram.range_db": "60",
+    "spectrogram.power": "1", "spectrogram.range_db": "60",
     "spectrogram.origin": "clip",
     "backbone.rows": "6", "backbone.columns": "6", "backbone.max_frames": "4", "backbone.model": "test_resnet",
     "backbone.weights": "'{tmp}/other.safetensors'", "backbone.weights_seed": "1", "backbone.engine": "openvino",

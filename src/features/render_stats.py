@@ -73,8 +73,8 @@ CONSEQUENCES = {
         "(dataset.mono=mean)"
     ),
     "cut off": (
-        "cut off: more than half of their energy lies above the highest frequency that is drawn. Raise that (max_hz or "
-        "f_max of the spectrogram), and dataset.sample_rate where it is set"
+        "cut off: more than half of their energy lies above the highest frequency that is drawn. Raise "
+        "spectrogram.fmax, and dataset.sample_rate where it is set"
     ),
 }
 """What each warning means, and what to do; completes `N clips are ...`."""

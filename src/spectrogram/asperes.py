@@ -3,33 +3,30 @@
 import math
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from src.spectrogram.asperes_bands import Grid, Scale, nearest
-from src.spectrogram.settings import brightness, loudest, require, require_reference
+from src.spectrogram.settings import Settings, loudest, require
 
 
 @dataclass(frozen=True)
-class Asperes:
+class Asperes(Settings):
     """Linear amplitude in logarithmically spaced bands, each a Hann window over two bands' width in log frequency.
 
     Rows are the same at any sample rate; those above Nyquist are black.
 
     Attributes:
-        min_hz: centre of the lowest band in Hz. max_hz: the highest band is the one nearest to this, in Hz.
-        bands_per_octave: 12 for semitones.
-        pixels_per_second: columns for a second of sound.
-        reference: `full_scale`: white is a steady tone of `white_amplitude`, so that a louder clip is a brighter
-            picture; `peak`: white is the picture's own maximum, as the tool has it.
+        fmin: centre of the lowest band in Hz. fmax: the highest band is the one nearest to this, in Hz.
+        bins_per_octave: 12 for semitones.
         white_amplitude: amplitude (1 is digital full scale) of the tone that is white under `full_scale`.
     """
 
-    min_hz: float
-    max_hz: float
-    bands_per_octave: int
+    fmin: float
+    fmax: float
+    bins_per_octave: int
     pixels_per_second: int
     reference: str
     white_amplitude: float
@@ -37,33 +34,15 @@ class Asperes:
     name: ClassVar[str] = "asperes"
 
     def __post_init__(self) -> None:
-        require(self.min_hz >= 1, "min_hz", self.min_hz, "1 Hz or more (the clip is padded by ten periods of it)")
-        require(self.max_hz > self.min_hz, "max_hz", self.max_hz, f"Hz above min_hz ({self.min_hz})")
-        require(1 <= self.bands_per_octave <= 96, "bands_per_octave", self.bands_per_octave, "1 to 96")
-        require(1 <= self.pixels_per_second <= 1000, "pixels_per_second", self.pixels_per_second, "1 to 1000 columns")
-        require(self.white_amplitude > 0, "white_amplitude", self.white_amplitude, "an amplitude above 0")
-        require_reference(self.reference)
-
-    def key(self) -> dict[str, Any]:
-        """What determines the picture of a signal."""
-        return {
-            "spectrogram": self.name,
-            "min_hz": self.min_hz,
-            "max_hz": self.max_hz,
-            "bands_per_octave": self.bands_per_octave,
-            "pixels_per_second": self.pixels_per_second,
-            **brightness(self.reference, self.white_amplitude),
-        }
-
-    @property
-    def columns_per_second(self) -> float:
-        """Columns for a second of sound."""
-        return float(self.pixels_per_second)
+        super().__post_init__()
+        require(self.fmin >= 1, "fmin", self.fmin, "1 Hz or more (the clip is padded by ten periods of it)")
+        require(self.fmax > self.fmin, "fmax", self.fmax, f"Hz above fmin ({self.fmin})")
+        require(1 <= self.bins_per_octave <= 96, "bins_per_octave", self.bins_per_octave, "1 to 96")
 
     @property
     def _scale(self) -> Scale:
-        bands = 1 + nearest(self.bands_per_octave * math.log2(self.max_hz / self.min_hz))
-        return Scale(self.min_hz, bands, self.bands_per_octave, self.pixels_per_second)
+        bands = 1 + nearest(self.bins_per_octave * math.log2(self.fmax / self.fmin))
+        return Scale(self.fmin, bands, self.bins_per_octave, self.pixels_per_second)
 
     def frequencies(self, sample_rate: int) -> Float64[np.ndarray, " rows"]:
         """Centre of each row in Hz, top row first; the same at every sample rate."""
@@ -71,7 +50,7 @@ class Asperes:
         return np.array([scale.centre(band) for band in reversed(range(scale.bands))])
 
     def load(self) -> None:
-        """Import torch and what else image_transform needs, before clips are timed and processes are forked."""
+        """Import torch and SciPy."""
         import_module("src.spectrogram.asperes_envelopes")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:

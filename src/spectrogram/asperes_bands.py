@@ -30,22 +30,22 @@ class Scale:
     """Which bands there are, and how wide a pixel is.
 
     Attributes:
-        min_hz: centre of band 0. bands: how many; band b is centred on `min_hz * 2 ** (b / bands_per_octave)`.
+        fmin: centre of band 0. bands: how many; band b is centred on `fmin * 2 ** (b / bins_per_octave)`.
     """
 
-    min_hz: float
+    fmin: float
     bands: int
-    bands_per_octave: int
+    bins_per_octave: int
     pixels_per_second: int
 
     def centre(self, band: int) -> float:
         """Centre in Hz; `band` may lie outside the picture."""
-        return float(self.min_hz * 2 ** (band / self.bands_per_octave))
+        return float(self.fmin * 2 ** (band / self.bins_per_octave))
 
     def padding(self, sample_rate: int) -> int:
         """Zeros after the clip, in samples: ten periods of the lowest band's lower half."""
-        ratio = 2 ** (-1 / self.bands_per_octave)
-        return nearest(10 / ((self.min_hz / sample_rate) * ratio * (1 - ratio)))
+        ratio = 2 ** (-1 / self.bins_per_octave)
+        return nearest(10 / ((self.fmin / sample_rate) * ratio * (1 - ratio)))
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 import math
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from src.spectrogram.settings import brightness, loudest, require, require_reference
+from src.spectrogram.settings import Settings, loudest, require
 
 
 @dataclass(frozen=True)
-class Mel:
+class Mel(Settings):
     """Energy in triangular bands spaced evenly on the mel scale (HTK's formula), in decibels or linear.
 
     A column's frame is centred on its instant and zero-padded at the clip's ends. Rows keep their frequencies at any
@@ -20,20 +20,18 @@ class Mel:
 
     Attributes:
         n_fft: samples of the Hann window.
-        pixels_per_second: columns for a second of sound.
         n_mels: rows.
-        f_min: lower edge of the lowest band in Hz. f_max: upper edge of the highest in Hz; None: Nyquist.
+        fmin: lower edge of the lowest band in Hz. fmax: upper edge of the highest in Hz; None: Nyquist.
         power: exponent of the magnitude that the bands sum: 1 magnitude, 2 power.
         range_db: decibels from black to white; None: brightness is linear in the summed magnitude or power.
-        reference: `full_scale`: white is a steady tone of `white_amplitude`; `peak`: white is the clip's own maximum.
         white_amplitude: amplitude (1 is digital full scale) of the tone that is white under `full_scale`.
     """
 
     n_fft: int
     pixels_per_second: int
     n_mels: int
-    f_min: float
-    f_max: float | None
+    fmin: float
+    fmax: float | None
     power: float
     range_db: float | None
     reference: str
@@ -42,42 +40,21 @@ class Mel:
     name: ClassVar[str] = "mel"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.n_fft >= 16, "n_fft", self.n_fft, "16 samples or more")
-        require(self.pixels_per_second >= 1, "pixels_per_second", self.pixels_per_second, "1 column or more")
         require(self.n_mels >= 1, "n_mels", self.n_mels, "1 row or more")
-        require(self.f_min >= 0, "f_min", self.f_min, "0 Hz or more")
-        wanted = f"Hz above f_min ({self.f_min}), or null for Nyquist"
-        require(self.f_max is None or self.f_max > self.f_min, "f_max", self.f_max, wanted)
+        require(self.fmin >= 0, "fmin", self.fmin, "0 Hz or more")
+        wanted = f"Hz above fmin ({self.fmin}), or null for Nyquist"
+        require(self.fmax is None or self.fmax > self.fmin, "fmax", self.fmax, wanted)
         require(self.power > 0, "power", self.power, "an exponent above 0, e.g. 1 (magnitude) or 2 (power)")
         require(self.range_db is None or self.range_db > 0, "range_db", self.range_db, "decibels above 0, or null")
-        require(self.white_amplitude > 0, "white_amplitude", self.white_amplitude, "an amplitude above 0")
-        require_reference(self.reference)
-
-    def key(self) -> dict[str, Any]:
-        """What determines the picture of a signal."""
-        return {
-            "spectrogram": self.name,
-            "n_fft": self.n_fft,
-            "pixels_per_second": self.pixels_per_second,
-            "n_mels": self.n_mels,
-            "f_min": self.f_min,
-            "f_max": self.f_max,
-            "power": self.power,
-            "range_db": self.range_db,
-            **brightness(self.reference, self.white_amplitude),
-        }
-
-    @property
-    def columns_per_second(self) -> float:
-        """Columns for a second of sound."""
-        return float(self.pixels_per_second)
 
     def frequencies(self, sample_rate: int) -> Float64[np.ndarray, " rows"]:
         """Centre of each row in Hz, top row first."""
         return self.band_edges(sample_rate)[-2:0:-1].copy()
 
     def load(self) -> None:
-        """Import torch and what else image_transform needs, before clips are timed and processes are forked."""
+        """Import torch and torchaudio."""
         import_module("src.spectrogram.mel_bands")
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
@@ -109,7 +86,7 @@ class Mel:
 
     def band_edges(self, sample_rate: int) -> Float64[np.ndarray, " edges"]:
         """Where the bands meet in Hz, `n_mels + 2` of them: band i rises from edge i to i + 1 and falls to i + 2."""
-        top = sample_rate / 2 if self.f_max is None else self.f_max
-        low, high = (2595 * math.log10(1 + hz / 700) for hz in (min(self.f_min, top), top))
+        top = sample_rate / 2 if self.fmax is None else self.fmax
+        low, high = (2595 * math.log10(1 + hz / 700) for hz in (min(self.fmin, top), top))
         mels = np.linspace(low, high, self.n_mels + 2, dtype=np.float64)
         return 700 * (10 ** (mels / 2595) - 1)

@@ -1,7 +1,7 @@
 """Phase as colour (the paper's future work, section 7): the paper's picture, its hue turning with each band's phase."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
@@ -33,10 +33,6 @@ class Phase(Asperes):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.origin in _ORIGINS, "origin", self.origin, f"one of {', '.join(_ORIGINS)}")
-
-    def key(self) -> dict[str, Any]:
-        """What determines the picture of a signal."""
-        return {**super().key(), "origin": self.origin}
 
     def picture(
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int

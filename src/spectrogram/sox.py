@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -38,10 +38,6 @@ class Sox(Asperes):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.range_db is None or self.range_db > 0, "range_db", self.range_db, "decibels above 0, or null")
-
-    def key(self) -> dict[str, Any]:
-        """What determines the picture of a signal."""
-        return {**super().key(), "range_db": self.range_db}
 
     def picture(
         self, samples: Float32[np.ndarray, " samples"], sample_rate: int

@@ -2,23 +2,20 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from src.spectrogram.settings import loudest, require, require_reference
+from src.spectrogram.settings import Settings, loudest, require
 
 
 @dataclass(frozen=True)
-class WaveformPicture:
+class WaveformPicture(Settings):
     """White trace on black, as an audio editor draws it: each column spans the least to the greatest sample.
 
     Attributes:
         height: rows; the top one is the amplitude 1 of the reference, the bottom one -1.
-        pixels_per_second: columns for a second of sound.
-        reference: `full_scale`: 1 is digital full scale, what exceeds it is drawn at the edge; `peak`: 1 is the clip's
-            own largest magnitude.
     """
 
     height: int
@@ -28,30 +25,12 @@ class WaveformPicture:
     name: ClassVar[str] = "waveform"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require(self.height >= 2, "height", self.height, "2 rows or more")
-        require(self.pixels_per_second >= 1, "pixels_per_second", self.pixels_per_second, "1 column or more")
-        require_reference(self.reference)
-
-    def key(self) -> dict[str, Any]:
-        """What determines the picture of a signal."""
-        return {
-            "spectrogram": self.name,
-            "height": self.height,
-            "pixels_per_second": self.pixels_per_second,
-            "reference": self.reference,
-        }
-
-    @property
-    def columns_per_second(self) -> float:
-        """Columns for a second of sound."""
-        return float(self.pixels_per_second)
 
     def frequencies(self, sample_rate: int) -> None:
         """None: the rows are amplitudes, not frequencies."""
         return
-
-    def load(self) -> None:
-        """Nothing to import."""
 
     def picture(self, samples: Float32[np.ndarray, " samples"], sample_rate: int) -> UInt8[np.ndarray, "rows columns"]:
         """Draw one signal; `sample_rate` in Hz. Silence is a line through the middle.

@@ -58,7 +58,7 @@ def draw_spectrogram(
     axes.imshow(picture, aspect="auto", extent=(0, seconds, rows - 0.5, -0.5), interpolation="antialiased", **grey)
     axes.tick_params(labelsize=8, colors=INK, length=3)
     axes.set_xlabel("seconds", fontsize=9)
-    bands, lowest = getattr(spectrogram, "bands_per_octave", None), getattr(spectrogram, "min_hz", None)
+    bands, lowest = getattr(spectrogram, "bins_per_octave", None), getattr(spectrogram, "fmin", None)
     if bands and lowest:
         marks = {hz: rows - 1 - bands * np.log2(hz / lowest) for hz in _HERTZ}
         inside = {hz: row for hz, row in marks.items() if 0 <= row <= rows - 1}

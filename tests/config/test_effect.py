@@ -58,7 +58,7 @@ PIXELS = ("backbone=pixels", "spectrogram=waveform")
         (["spectrogram=asperes", "spectrogram.reference=peak", "spectrogram.white_amplitude=0.2"],
          "spectrogram.white_amplitude"),
         (["backbone=marsyas", "spectrogram=mel"], "spectrogram"),
-        (["backbone=marsyas", "spectrogram.min_hz=30"], "spectrogram.min_hz"),
+        (["backbone=marsyas", "spectrogram.fmin=30"], "spectrogram.fmin"),
         (["backbone=marsyas", "dataset.mono=left"], "dataset.mono"),
     ],
 )  # fmt: skip

@@ -58,7 +58,7 @@ def test_bats_on_a_picture_up_to_20_khz(tmp_path, preprocess):
     found = stats(tmp_path, bat(), 384_000, preprocess=preprocess)
     assert found.warnings() == ["black", "cut off"]
     assert found.lost > 0.95
-    whole = stats(tmp_path, bat(), 384_000, preprocess=preprocess, min_hz=1000.0, max_hz=150_000.0)
+    whole = stats(tmp_path, bat(), 384_000, preprocess=preprocess, fmin=1000.0, fmax=150_000.0)
     assert whole.warnings() == []
     assert whole.contrast > 50
 
@@ -143,7 +143,7 @@ def test_ordinary_sounds_have_no_warnings(tmp_path, rate, picture):
 
 @pytest.mark.parametrize(
     ("picture", "changes", "top"),
-    [("asperes", {"max_hz": 1000.0}, 1000 * 2 ** (1 / 12)), ("mel", {"f_max": 1000.0}, 1000.0)],
+    [("asperes", {"fmax": 1000.0}, 1000 * 2 ** (1 / 12)), ("mel", {"fmax": 1000.0}, 1000.0)],
 )
 def test_energy_above_the_picture_is_lost(tmp_path, picture, changes, top):
     for share, below in ((0.4, 0.9 * top), (0.6, 0.9 * top)):

@@ -25,7 +25,7 @@ NETWORK = [
     "backbone.engine=torch", "backbone.device=cpu", "trainer.accelerator=cpu",
 ]  # fmt: skip
 # The picture ends at the sound's highest frequencies and does not show how loud it is.
-PICTURE = ["spectrogram=asperes", "spectrogram.reference=peak", "spectrogram.min_hz=100", "spectrogram.max_hz=1900"]
+PICTURE = ["spectrogram=asperes", "spectrogram.reference=peak", "spectrogram.fmin=100", "spectrogram.fmax=1900"]
 TUNED = ["transfer=finetune", "transfer.batch_norm=updated", "transfer.learning_rate=0.01"]
 
 

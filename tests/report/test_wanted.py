@@ -28,7 +28,7 @@ def one(cells):
     "word",
     [
         "workers=7", "trainer.validate_every=1", "paths.data=x", "preprocess.levels_dbfs=[0]",
-        "head.learning_rate=1e-2", "trainer.max_steps=8e3", "spectrogram.min_hz=20",
+        "head.learning_rate=1e-2", "trainer.max_steps=8e3", "spectrogram.fmin=20",
         "dataset.include_classes=[mozart,beethoven]",
         "head.standardize=false", "split.folds=7", "transfer.steps=3", "tracking.experiment=other",
     ],

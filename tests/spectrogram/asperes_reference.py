@@ -17,9 +17,9 @@ def smooth(n: int) -> int:
     return min(2**a * 3**b for a in range(40) for b in range(26) if 2**a * 3**b >= n)
 
 
-def padded_length(n: int, rate: int, min_hz: float, per_octave: int, per_second: int) -> int:
+def padded_length(n: int, rate: int, fmin: float, per_octave: int, per_second: int) -> int:
     p, q = per_second / rate, 2 ** (-1 / per_octave)
-    length = n - 1 + rnd(10 / ((min_hz / rate) * q * (1 - q)))
+    length = n - 1 + rnd(10 / ((fmin / rate) * q * (1 - q)))
     length += length % 2
     return rnd(smooth(rnd(length * p)) / p)
 
@@ -28,21 +28,21 @@ def amplitude(
     samples: np.ndarray,
     rate: int,
     *,
-    min_hz: float = 20,
-    max_hz: float = 20000,
-    bands_per_octave: int = 12,
+    fmin: float = 20,
+    fmax: float = 20000,
+    bins_per_octave: int = 12,
     pixels_per_second: int = 100,
 ) -> Float64[np.ndarray, "rows columns"]:
     """Envelopes over the padded length, one row a band, the highest first: 1 is a steady tone of amplitude 1."""
-    rows = 1 + rnd(bands_per_octave * math.log2(max_hz / min_hz))
-    length = padded_length(len(samples), rate, min_hz, bands_per_octave, pixels_per_second)
+    rows = 1 + rnd(bins_per_octave * math.log2(fmax / fmin))
+    length = padded_length(len(samples), rate, fmin, bins_per_octave, pixels_per_second)
     pixels = rnd(length * (pixels_per_second / rate))
     spectrum = scipy.fft.rfft(samples.astype(np.float64), length)
     if length % 2 == 0:
         spectrum[-1] = spectrum[-1].real * (1 + 1j)
     picture = np.zeros((rows, math.ceil(len(samples) * (pixels_per_second / rate))))
     for band in range(rows):
-        low, high = (rnd(min_hz * 2 ** (b / bands_per_octave) * length / rate) for b in (band - 1, band + 1))
+        low, high = (rnd(fmin * 2 ** (b / bins_per_octave) * length / rate) for b in (band - 1, band + 1))
         first, stop = max(low, 1), min(high, length // 2)
         if stop <= first:
             continue

@@ -99,18 +99,18 @@ def test_pictures_are_the_specifications(rate: int, seconds: float) -> None:
 @given(
     count=st.integers(1, 40_000),
     rate=st.sampled_from([5512, 8000, 16000, 22254, 37800, 44100, 48000, 192_000]),
-    min_hz=st.sampled_from([20.0, 27.5, 110.0]),
-    bands_per_octave=st.sampled_from([3, 12, 24]),
+    fmin=st.sampled_from([20.0, 27.5, 110.0]),
+    bins_per_octave=st.sampled_from([3, 12, 24]),
     pixels_per_second=st.sampled_from([25, 100, 128, 344]),
     seed=st.integers(0, 99),
 )
 def test_any_length_rate_and_setting_is_the_specifications(
-    count: int, rate: int, min_hz: float, bands_per_octave: int, pixels_per_second: int, seed: int
+    count: int, rate: int, fmin: float, bins_per_octave: int, pixels_per_second: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     samples = (0.2 * rng.standard_normal(count) * (rng.random(count) < rng.choice([1, 0.01]))).astype(np.float32)
     samples[0] = 0.5
-    changed = {"min_hz": min_hz, "bands_per_octave": bands_per_octave, "pixels_per_second": pixels_per_second}
+    changed = {"fmin": fmin, "bins_per_octave": bins_per_octave, "pixels_per_second": pixels_per_second}
     exact = reference.amplitude(samples, rate, **changed)
     found = asperes("peak", **changed).picture(samples, rate)
     assert apart(found, reference.levels(exact, exact.max()).astype(int)) <= 1
@@ -177,7 +177,7 @@ def test_bands_above_nyquist_are_black_and_all_below_are_not() -> None:
 
 
 def test_rows_are_named_by_their_frequencies_highest_first() -> None:
-    spectrogram: Spectrogram = asperes(min_hz=55.0, max_hz=880.0, bands_per_octave=3)
+    spectrogram: Spectrogram = asperes(fmin=55.0, fmax=880.0, bins_per_octave=3)
     frequencies = spectrogram.frequencies(16000)
     assert frequencies is not None
     np.testing.assert_allclose(frequencies[::3], [880, 440, 220, 110, 55])
@@ -235,9 +235,9 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("min_hz", 0.0),
-        ("max_hz", 20.0),
-        ("bands_per_octave", 0),
+        ("fmin", 0.0),
+        ("fmax", 20.0),
+        ("bins_per_octave", 0),
         ("pixels_per_second", 0),
         ("pixels_per_second", 5000),
         ("reference", "loudness"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from src.spectrogram.asperes_bands import Grid, Scale, nearest, smooth
 from src.spectrogram.asperes_envelopes import Blocks, PixelMeans, Plans, Whole, make_plan, wrapped
 
-SCALE = Scale(min_hz=20.0, bands=121, bands_per_octave=12, pixels_per_second=100)
+SCALE = Scale(fmin=20.0, bands=121, bins_per_octave=12, pixels_per_second=100)
 
 
 @given(n=st.integers(1, 10**7))

@@ -32,7 +32,7 @@ def test_bands_are_torchaudios(power: float) -> None:
         16000, 1024, hop_length=160, f_min=20, f_max=8000, n_mels=64, power=power, pad_mode="constant"
     )
     theirs = transform(torch.from_numpy(samples)).numpy()[:, :100]
-    edges = mel(n_mels=64, f_max=8000.0).band_edges(16000)
+    edges = mel(n_mels=64, fmax=8000.0).band_edges(16000)
     ours = band_sums(samples, 16000, edges, n_fft=1024, pixels_per_second=100, power=power)
     # The same up to a factor, that of a unit tone; float32 sums of up to a hundred bins.
     np.testing.assert_allclose(ours * (theirs[9, 9] / ours[9, 9]), theirs, rtol=1e-4, atol=1e-5 * theirs.max())
@@ -81,7 +81,7 @@ def test_silence_is_black(count: int, changed: dict[str, object]) -> None:
 
 # Above Nyquist at 8 kHz; bands narrower than a bin of the window at 96 kHz; nothing below Nyquist at 1 kHz.
 @pytest.mark.parametrize(
-    ("rate", "changed"), [(8000, {}), (96000, {}), (1000, {"f_min": 600.0}), (1000, {"f_min": 600.0, "f_max": None})]
+    ("rate", "changed"), [(8000, {}), (96000, {}), (1000, {"fmin": 600.0}), (1000, {"fmin": 600.0, "fmax": None})]
 )
 def test_rows_are_black_above_nyquist_and_only_there(rate: int, changed: dict[str, object]) -> None:
     spectrogram = mel(**changed)
@@ -89,7 +89,7 @@ def test_rows_are_black_above_nyquist_and_only_there(rate: int, changed: dict[st
     centres = spectrogram.frequencies(rate)
     # A band whose centre is above Nyquist may still reach below it.
     assert picture[centres < rate / 2].any(axis=1).all()
-    lower_edges = np.append(centres[1:], spectrogram.f_min)
+    lower_edges = np.append(centres[1:], spectrogram.fmin)
     assert not picture[lower_edges >= rate / 2].any()
 
 
@@ -102,7 +102,7 @@ def test_columns_follow_the_clock_where_a_hop_is_no_whole_number_of_samples() ->
 
 def test_no_maximum_means_nyquist() -> None:
     rate = 16000
-    assert mel(f_max=None).frequencies(rate)[0] < rate / 2 < mel().frequencies(rate)[0]
+    assert mel(fmax=None).frequencies(rate)[0] < rate / 2 < mel().frequencies(rate)[0]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_no_maximum_means_nyquist() -> None:
         ("n_fft", 8),
         ("pixels_per_second", 0),
         ("n_mels", 0),
-        ("f_min", -1.0),
-        ("f_max", 20.0),
+        ("fmin", -1.0),
+        ("fmax", 20.0),
         ("power", 0.0),
         ("range_db", 0.0),
         ("white_amplitude", 0.0),
