@@ -55,20 +55,19 @@ class Settings:
     layer: str | None
 
     def __post_init__(self) -> None:
-        _require(1 <= self.bands <= 200, "bands", self.bands, "1 to 200")
-        _require(1 <= self.times <= 200, "times", self.times, "1 to 200")
-        _require(self.fill in FILLS, "fill", self.fill, f"one of {', '.join(FILLS)}")
-        _require(self.base in BASES, "base", self.base, f"one of {', '.join(BASES)}")
-        _require(0 < self.share <= 1, "share", self.share, "a share above 0, at most 1")
-        _require(0 < self.area < 1, "area", self.area, "a share above 0 and below 1")
-        _require(0 <= self.draws <= 1000, "draws", self.draws, "0 to 1000")
-        _require(self.seed >= 0, "seed", self.seed, "a whole number, 0 or more")
-        _require(0.005 <= self.window <= 2, "window", self.window, "0.005 to 2 seconds")
-
-
-def _require(good: bool, key: str, got: object, wanted: str) -> None:
-    if not good:
-        raise UserError(f"explanation.{key}: got {got!r}; expected {wanted}")
+        for key, good, expected in (
+            ("bands", 1 <= self.bands <= 200, "1 to 200"),
+            ("times", 1 <= self.times <= 200, "1 to 200"),
+            ("fill", self.fill in FILLS, f"one of {', '.join(FILLS)}"),
+            ("base", self.base in BASES, f"one of {', '.join(BASES)}"),
+            ("share", 0 < self.share <= 1, "a share above 0, at most 1"),
+            ("area", 0 < self.area < 1, "a share above 0 and below 1"),
+            ("draws", 0 <= self.draws <= 1000, "0 to 1000"),
+            ("seed", self.seed >= 0, "a whole number, 0 or more"),
+            ("window", 0.005 <= self.window <= 2, "0.005 to 2 seconds"),
+        ):
+            if not good:
+                raise UserError(f"explanation.{key}: got {getattr(self, key)!r}; expected {expected}")
 
 
 _RANDOM_HEADS = 20

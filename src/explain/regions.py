@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from src.explain.grid import Cells, Grid
 from src.explain.occlusion import Effects
@@ -76,9 +76,11 @@ def deciding(effects: Float64[np.ndarray, "bands times"], share: float, area: fl
 
 def regions(cells: Cells, effects: Float64[np.ndarray, "bands times"], grid: Grid) -> list[Region]:
     """Cells that touch by a side, together; the region of the largest effect first."""
+    from scipy.ndimage import label
+
     found = []
-    labels = _labelled(cells)
-    for number in range(1, int(labels.max(initial=0)) + 1):
+    labels, count = label(cells)
+    for number in range(1, count + 1):
         here = labels == number
         bands, times = np.nonzero(here)
         hertz = None
@@ -102,21 +104,3 @@ def elsewhere(cells: Cells, draws: int, rng: np.random.Generator) -> list[Cells]
         if not np.array_equal(other, cells):
             moved.setdefault(other.tobytes(), other)
     return list(moved.values())
-
-
-def _labelled(cells: Cells) -> Int64[np.ndarray, "bands times"]:
-    """Numbers from 1, one for each set of cells that touch by a side."""
-    labels = np.zeros(cells.shape, np.int64)
-    number = 0
-    for start in map(tuple, np.argwhere(cells)):
-        if labels[start]:
-            continue
-        number += 1
-        waiting = [start]
-        while waiting:
-            band, time = waiting.pop()
-            inside = 0 <= band < cells.shape[0] and 0 <= time < cells.shape[1]
-            if inside and cells[band, time] and not labels[band, time]:
-                labels[band, time] = number
-                waiting += [(band + 1, time), (band - 1, time), (band, time + 1), (band, time - 1)]
-    return labels

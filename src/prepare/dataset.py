@@ -49,7 +49,7 @@ def make_ready(cfg: DictConfig) -> None:
     _track(cfg, contents, listed)
     sys.stdout.write(describe(dataset) + f"\n  manifest: {listed}\n")
     if configure.parse_bool("audit", cfg.audit):
-        from src.prepare.audit.command import audit_dataset
+        from src.prepare.audit.audit import audit_dataset
 
         audit_dataset(cfg, dataset, settings)
 

@@ -13,7 +13,10 @@ from src.data.split import Split, hash_part
 from src.errors import UserError
 from src.features.pipeline import ImageTransform
 from src.features.preprocess import Preprocess
-from src.prepare.audit import Report, audit, measurement, probes
+from src.prepare.audit import measurement, probes
+from src.prepare.audit.audit import audit
+from src.prepare.audit.figure import draw
+from src.prepare.audit.report import Report, as_text
 from src.spectrogram.asperes import Asperes
 
 WHOLE = Window(0.0, None, None)
@@ -48,7 +51,7 @@ def test_a_clean_dataset(tmp_path):
     assert (report.unreadable, report.exact, report.near, report.leaked, report.split_problem) == ({}, (), (), (), None)
     # Two test clips are too few for any warning: Wilson's interval of 2 in 2 begins at 0.34, below chance.
     assert report.warnings() == []
-    assert "Findings\n  none" in report.to_text()
+    assert "Findings\n  none" in as_text(report)
 
 
 def test_copies_across_classes_and_split(tmp_path):
@@ -71,7 +74,7 @@ def test_copies_across_classes_and_split(tmp_path):
     found = "\n".join(report.warnings())
     assert "1 recordings occur under more than one class" in found
     assert "test clips have a copy outside the test part" in found
-    text = report.to_text()
+    text = as_text(report)
     assert "Copies: 1 recordings occur in 3 clips" in text
     assert "same bytes: " in text
     assert "across the split" in text
@@ -99,7 +102,7 @@ def test_unusable_files_are_listed(tmp_path):
     assert "truncated" in report.unreadable["high/cut_too.wav"]
     assert {one.label: (one.clips, one.unreadable) for one in report.classes} == {"high": (11, 1), "low": (12, 2)}
     assert "3 files cannot be used" in report.warnings()
-    assert "Files that cannot be used: 3" in report.to_text()
+    assert "Files that cannot be used: 3" in as_text(report)
 
 
 def test_nothing_usable_is_an_error(tmp_path):
@@ -116,8 +119,8 @@ def test_a_split_that_cannot_be_made_is_a_finding(tmp_path):
     assert "have no groups" in report.split_problem
     assert report.warnings()[0].startswith("no split: split=grouped")
     assert (report.probes, report.groups_on_both_sides, report.classes[0].parts) == ((), (), {})
-    assert "not available: no test clips" in report.to_text()
-    report.draw(tmp_path / "picture.png")
+    assert "not available: no test clips" in as_text(report)
+    draw(report, tmp_path / "picture.png")
 
 
 def test_confounds_are_warned_of(tmp_path):
@@ -200,7 +203,7 @@ def test_picture(tmp_path):
     from matplotlib.image import imread
 
     report = audited(scattered(tmp_path / "data"))
-    report.draw(tmp_path / "picture.png")
+    draw(report, tmp_path / "picture.png")
     picture = imread(tmp_path / "picture.png")
     assert picture.shape[1] == 11 * 120  # inches times dots per inch
     assert 0.5 < np.mean(picture[..., :3].min(axis=2) > 0.95) < 0.99  # mostly white, not empty
@@ -210,7 +213,7 @@ def test_the_picture_of_many_classes_shows_the_quietest_and_the_loudest(tmp_path
     from matplotlib.image import imread
 
     report = audited(scattered(tmp_path / "data"))
-    replace(report, classes=report.classes * 1000).draw(tmp_path / "picture.png")
+    draw(replace(report, classes=report.classes * 1000), tmp_path / "picture.png")
     assert imread(tmp_path / "picture.png").shape[0] <= 3000
 
 
@@ -232,7 +235,7 @@ def test_clips_of_which_too_little_is_drawn(tmp_path):
         assert "1 clips are silent" in found
         for start in ("2 clips are nearly black", "2 clips are cut off", "1 clips are lost in mono"):
             assert any(line.startswith(start) for line in found)
-        assert "class  silent  black  lost in mono  cut off" in report.to_text()
+        assert "class  silent  black  lost in mono  cut off" in as_text(report)
     other = audited(root, image_transform=replace(image_transform, mono="left"))
     assert [one.rendered for one in other.classes] == [{"black": 2, "cut off": 2}, {}]
     assert [one.rendered for one in audited(root).classes] == [{}, {}]

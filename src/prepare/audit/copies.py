@@ -226,20 +226,19 @@ def near(measured: Sequence[Measured], window: Window, labelling: Labelling, *, 
 
 def recordings(found: Sequence[Copies], labelling: Labelling) -> list[Copies]:
     """Copies of copies taken together: each recording that occurs more than once, with all clips that hold it."""
-    leader: dict[str, str] = {}
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    def lead(clip: str) -> str:
-        while leader.setdefault(clip, clip) != clip:
-            clip = leader[clip]
-        return clip
-
-    for copies in found:
-        for other in copies.clips[1:]:
-            one, two = sorted((lead(copies.clips[0]), lead(other)))
-            leader[two] = one
-    members: dict[str, list[str]] = {}
-    for clip in sorted(leader):
-        members.setdefault(lead(clip), []).append(clip)
+    clips = sorted({clip for copies in found for clip in copies.clips})
+    position = {clip: i for i, clip in enumerate(clips)}
+    pairs = [(position[copies.clips[0]], position[other]) for copies in found for other in copies.clips[1:]]
+    if not pairs:
+        return []
+    rows, columns = zip(*pairs, strict=True)
+    links = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(clips), len(clips)))
+    members: dict[int, list[str]] = {}
+    for clip, component in zip(clips, connected_components(links, directed=False)[1], strict=True):
+        members.setdefault(int(component), []).append(clip)
     return [labelling.copies(ids) for ids in members.values()]
 
 

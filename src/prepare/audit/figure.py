@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from src.prepare.audit.census import ClassCensus, Spread
-
-if TYPE_CHECKING:
-    from src.prepare.audit.report import Report
+from src.prepare.audit.report import Report
 
 _RECORDED, _NORMALIZED, _WARNING, _FINE, _INK = "#3b6ea5", "#8fbcdb", "#d1603d", "#b8bec4", "#30363c"
 _MOST_CLASSES = 40
@@ -17,7 +15,7 @@ _CONDITIONS: tuple[tuple[str, str, Callable[[ClassCensus], Spread]], ...] = (
 )
 
 
-def draw(report: "Report", path: Path) -> None:
+def draw(report: Report, path: Path) -> None:
     """Boxes of RMS per class for both conditions, and a bar with interval for each probe with chance beside it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -93,7 +91,7 @@ def _box(spread: Spread) -> dict[str, float]:
     return {**dict(zip(keys, spread.quantiles, strict=True)), "mean": spread.mean}
 
 
-def _draw_probes(axes: Any, report: "Report") -> None:
+def _draw_probes(axes: Any, report: Report) -> None:
     axes.set_title("Accuracy without hearing anything", loc="left", fontsize=10, color=_INK)
     axes.set_xlim(0, 100)
     legend = "  (orange: the interval lies above chance)" * any(probe.warns for probe in report.probes)
