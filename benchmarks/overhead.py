@@ -23,7 +23,7 @@ def main() -> None:
         place = Path(name)
         audio = render(place, CLIPS, 1, 16000)
         options = settings(audio, place)
-        run("-m", "src.prepare.features", *options)
+        run("-m", "src.features", *options)
         run("-m", "src.train", "-m", *options, f"seed={','.join(map(str, range(1 + JOBS)))}")
         beyond = [job.ended - before.ended - job.parts["fit"] for before, job in pairwise(jobs(place))]
         fit = statistics.median(job.parts["fit"] for job in jobs(place)[1:])

@@ -3,7 +3,7 @@
     python -m benchmarks.processes [CLIPS]
 
 From the moment that all of them are ready (everything imported, network and engine loaded) to the end of the last one.
-They divide the clips by the locks of the cache, as `src.prepare.features -m 'share=range(2)'` does.
+They divide the clips by the locks of the cache, as `src.features -m 'share=range(2)'` does.
 """
 
 import multiprocessing

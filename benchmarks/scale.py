@@ -70,7 +70,7 @@ def _extract_here(audio: Path, place: Path, workers: int) -> tuple[float, float]
 def _sweeps(audio: Path, place: Path, seeds: tuple[int, ...]) -> Curve:
     """Seconds from the start of a sweep's first job to the end of its last, features cached."""
     options = [*settings(audio, place), "trainer=quick"]
-    run("-m", "src.prepare.features", *options)
+    run("-m", "src.features", *options)
     run("-m", "src.train", "-m", *options, f"seed={','.join(map(str, range(max(seeds))))}")
     done = jobs(place)
     return {count: done[0].seconds + done[count - 1].ended - done[0].ended for count in seeds}

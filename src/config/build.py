@@ -312,6 +312,19 @@ def parse_int(name: str, value: object) -> int:
     return value
 
 
+def parse_seconds(name: str, value: object) -> float | None:
+    """A length in seconds, above 0; None where none is given.
+
+    Raises:
+        UserError: it is no number, or not above 0.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise UserError(f"{name}={value}: expected seconds above 0")
+    return float(value)
+
+
 def image_transform(settings: Mapping[str, Any]) -> ImageTransform:
     """How a waveform becomes a picture under these settings."""
     dataset = build("dataset", settings["dataset"], DatasetSettings)

@@ -15,7 +15,8 @@ from src.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
-SOURCES = ("auto", "recordings", "published", "rendered")
+_WAY_OUT = "Make them readable, or leave them out with dataset.on_unreadable=skip"
+SOURCES = ("auto", "recordings", "published", "rendered", "files")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class DatasetSettings:
         label: `class`, `loudness` (equal classes by RMS, quietest first), or a key of `relabel`.
         relabel: by label name, new class to the old classes it takes in.
         loudness_classes: how many equal classes `label=loudness` makes.
-        source: `recordings`, `published`, `rendered`, or `auto`: the first of these that is there.
+        source: `recordings`, `published`, `rendered`, or `auto`: the first of these that is there; `files`: every audio
+            file below root, without labels.
         start, duration: the clip within each file in seconds (duration None: to the end).
         sample_rate: resample to this rate; None: keep each file's own.
         mono: `mean` of the channels or `left`, for pictures.
@@ -117,9 +119,8 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
     """
     root = Path(settings.root)
     folders, listed = folder.list_root(root, settings.classes)
-    way_out = "Make them readable, or leave them out with dataset.on_unreadable=skip"
     if settings.on_unreadable == "fail" or not folders:
-        folder.check_readable(listed.unreadable, way_out)
+        folder.check_readable(listed.unreadable, _WAY_OUT)
     if not folders:
         return None
     loose = listed.audio
@@ -142,7 +143,7 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
         clips += of_class
         listed.add(found)
     if settings.on_unreadable == "fail":
-        folder.check_readable(listed.unreadable, way_out)
+        folder.check_readable(listed.unreadable, _WAY_OUT)
     if empty is not None:
         raise empty
     folder.check_labels({clip.path: clip.label for clip in clips}, listed.real)
@@ -154,6 +155,28 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
         log.warning("%s: %s", settings.title, note)
     made_by = f"recordings in {printable(root)}"
     return _checked(settings, root, clips, labels, "recorded", made_by, (*minor, *major))
+
+
+def files(settings: DatasetSettings) -> Dataset | None:
+    """Every audio file below `root`, without labels, or None where there is no such folder.
+
+    Raises:
+        UserError: no audio in it, or (unless `on_unreadable` is `skip`) a folder that cannot be listed.
+    """
+    root = Path(settings.root)
+    if not root.is_dir():
+        return None
+    listed = folder.listing(root)
+    if settings.on_unreadable == "fail":
+        folder.check_readable(listed.unreadable, _WAY_OUT)
+    if not listed.audio:
+        raise folder.no_audio(f"{printable(root)}: no audio files in it", listed)
+    minor, major = folder.notes(listed)
+    for note in major:
+        log.warning("%s: %s", settings.title, note)
+    clips = [Clip(path, "", printable(path.relative_to(root).with_suffix("").as_posix())) for path in listed.audio]
+    made_by = f"recordings in {printable(root)}"
+    return Dataset(settings.title, settings.title, root, (), tuple(clips), "recorded", made_by, (*minor, *major))
 
 
 def prepared(settings: DatasetSettings, where: Path) -> Dataset | None:
@@ -206,6 +229,11 @@ def labelled(settings: DatasetSettings, dataset: Dataset, rms: Sequence[float]) 
     Raises:
         UserError: classes to include or to relabel that the dataset has not.
     """
+    if settings.source == "files":
+        raise UserError(
+            "dataset.source=files: its files have no labels to learn; sort them into <class>/<audio files> and use "
+            "dataset=folder"
+        )
     if settings.label == "loudness":
         dataset = by_loudness(dataset, rms, settings.loudness_classes)
     elif settings.label != "class":

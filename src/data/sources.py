@@ -146,6 +146,8 @@ def _from(
 ) -> Dataset | None:
     if source == "recordings":
         return datasets.recordings(settings)
+    if source == "files":
+        return datasets.files(settings)
     if source == "published":
         return datasets.prepared(settings, published_folder(data, settings.base or settings.title))
     return _rendered(settings, data, workers, progress)

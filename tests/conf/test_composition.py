@@ -30,6 +30,7 @@ OPTIONS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) fo
 # What has no default and must be given with an option.
 NEEDED = {
     "dataset=folder": ["dataset.root=sounds"],
+    "dataset=files": ["dataset.root=sounds"],
     "backbone=timm": ["backbone.model=resnet18.a1_in1k"],
 }
 # An experiment that gives weights, with what has none.
@@ -101,7 +102,7 @@ def test_every_pair_of_options(built):
     for choice in choices:
         experiment = built(overrides(choice))
         # What was typed is what tables will say, and wins over what an experiment brings.
-        if choice["dataset"] != "folder":
+        if choice["dataset"] not in ("folder", "files"):
             assert experiment.dataset.title == choice["dataset"]
         assert experiment.split.name == choice["split"]
         assert experiment.pipeline.image_transform.preprocess.name == choice["preprocess"]

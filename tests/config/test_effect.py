@@ -200,7 +200,9 @@ def test_a_wrong_value_of_any_option_is_found_without_what_computes(tmp_path):
     for group in {name.partition("=")[0] for name in WRONG}:
         for path in sorted((CONF / group).glob("*.yaml")):
             option = f"{group}={path.stem}"
-            needed = ["dataset.root=x"] * (path.stem == "folder") + ["backbone.model=x"] * (path.stem == "timm")
+            needed = ["dataset.root=x"] * (path.stem in ("folder", "files")) + ["backbone.model=x"] * (
+                path.stem == "timm"
+            )
             cases.append([option, WRONG.get(option, WRONG.get(group)), *needed])
     program = (
         "import json, sys\n"
