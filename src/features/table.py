@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -190,7 +191,7 @@ def _parquet(table: FeatureTable, path: Path, _: str) -> None:
 
 
 def _npz(table: FeatureTable, path: Path, _: str) -> None:
-    columns = {name: np.array([row[i] for row in table.columns]) for i, name in enumerate(COLUMNS)}
+    columns: dict[str, Any] = {name: np.array([row[i] for row in table.columns]) for i, name in enumerate(COLUMNS)}
     columns["files"] = columns.pop("file")  # savez has an argument of that name
     with path.open("wb") as file:
         np.savez(file, features=np.stack(table.features), feature_names=np.array(table.names), **columns)
@@ -198,18 +199,17 @@ def _npz(table: FeatureTable, path: Path, _: str) -> None:
 
 def _arff(table: FeatureTable, path: Path, relation: str) -> None:
     """WEKA takes the last attribute for the class; what is not known is a question mark."""
-    labels, groups, parts = ([row[i] for row in table.columns] for i in (3, 4, 5))
 
-    def nominal(values: list[str]) -> str:
-        known = sorted({value for value in values if value})
+    def nominal(column: str) -> str:
+        known = sorted({str(row[COLUMNS.index(column)]) for row in table.columns} - {""})
         return "{" + ",".join(map(_quoted, known)) + "}" if known else "string"
 
     with path.open("w", encoding="utf8") as file:
         file.write(f"@relation {_quoted(relation)}\n\n@attribute file string\n")
-        file.write(f"@attribute start numeric\n@attribute end numeric\n@attribute group {nominal(groups)}\n")
-        file.write(f"@attribute part {nominal(parts)}\n")
+        file.write(f"@attribute start numeric\n@attribute end numeric\n@attribute group {nominal('group')}\n")
+        file.write(f"@attribute part {nominal('part')}\n")
         file.writelines(f"@attribute {_quoted(name)} numeric\n" for name in table.names)
-        file.write(f"@attribute label {nominal(labels)}\n\n@data\n")
+        file.write(f"@attribute label {nominal('label')}\n\n@data\n")
         for (name, start, end, label, group, part), row in zip(table.columns, table.features, strict=True):
             known = [_quoted(value) if value else "?" for value in (group, part, label)]
             values = [_quoted(name), f"{start:.3f}", f"{end:.3f}", *known[:2], *map(str, row), known[2]]

@@ -3,10 +3,9 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -17,13 +16,65 @@ from src.data import folder, sources
 from src.data.dataset import DatasetSettings
 from src.data.files import irregular
 from src.errors import UserError, printable
+from src.evaluation.confidence import calibrated, conformal_quantile, fit_temperature, threshold_for
 from src.features.render_stats import CONSEQUENCES
+from src.predict.decision import Decision
 from src.predict.files import predictions
+from src.predict.outputs import LabelFolder, TextFile
 from src.predict.windows import Cutting, Failure
-from src.predict.writers import Writer, writer
+from src.predict.writers import ENDINGS, FORMATS, writer
 from src.tracking.checkpoint import TrainedModel
+from src.tracking.predictions import PREDICTIONS, read_predictions
+from src.tracking.store import Store
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for, checked before anything is loaded; see conf/predict.yaml.
+
+    Attributes:
+        start, window, hop: seconds; None: as in training.
+        threshold: of the highest probability.
+        error: share of wrong labels by which the threshold is chosen instead.
+        coverage: of sets of labels.
+    """
+
+    format: str
+    out: Path | None
+    start: float | None
+    window: float | None
+    hop: float | None
+    threshold: float | None
+    error: float | None
+    coverage: float | None
+    merge: bool
+    calibrate: bool
+    resume: bool
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Options":
+        """The options of a configuration.
+
+        Raises:
+            UserError: one that is impossible, or two that contradict each other.
+        """
+        out = None if cfg.out is None else Path(str(cfg.out))
+        output = ENDINGS.get("" if out is None else out.suffix.lower(), "table") if cfg.output is None else cfg.output
+        if output not in FORMATS:
+            raise UserError(f"output={output}: expected {', '.join(FORMATS)}")
+        shares = {name: _share(name, cfg[name]) for name in ("threshold", "error", "coverage")}
+        flags = {name: configure.parse_bool(name, cfg[name]) for name in ("merge", "calibrate", "resume")}
+        if shares["threshold"] is not None and shares["error"] is not None:
+            raise UserError("threshold and error: give one of them; error chooses the threshold")
+        if flags["resume"] and (out is None or output in ("table", "json")):
+            raise UserError("resume=true: give out=FILE.csv, or a folder of label files (output=audacity or raven)")
+        start = 0.0 if cfg.start == 0 else configure.parse_seconds("start", cfg.start)
+        return cls(
+            str(output), out, start, configure.parse_seconds("window", cfg.window), configure.parse_seconds("hop", cfg.hop),
+            shares["threshold"], shares["error"], shares["coverage"], flags["merge"], flags["calibrate"], flags["resume"],
+        )  # fmt: skip
 
 
 def predict(cfg: DictConfig) -> None:
@@ -34,16 +85,48 @@ def predict(cfg: DictConfig) -> None:
     """
     if cfg.audio is None:
         raise UserError("audio: must be given, e.g. audio=FILE or audio=FOLDER")
-    files = listed(Path(str(cfg.audio)))
-    out = None if cfg.out is None else Path(str(cfg.out))
-    start, window = (None if cfg[key] is None else _seconds(key, cfg[key]) for key in ("start", "window"))
+    options, audio = Options.of(cfg), Path(str(cfg.audio))
+    files = listed(audio)
+    per_file = FORMATS[options.format].per_file and (audio.is_dir() or options.resume)
+    if per_file and options.out is None:
+        raise UserError(f"output={options.format}: it makes a file for each recording; give out=FOLDER")
     model = select_run.open_model(cfg)
-    written = writer(_format(cfg.output, out), model.classes)
-    cutting = _cutting(cfg, model, start, window)
-    with _opened(out) as put:
-        failed = _write(files, model, cutting, written, put, configure.workers(cfg.workers), _shown(cfg, out))
+    decision = _decision(options, model, select_run.store(cfg))
+    text = writer(options.format, decision)
+    output: TextFile | LabelFolder = TextFile(options.out, text)
+    if per_file and options.out is not None:
+        output = LabelFolder(options.out, audio, text)
+    made_by = {"run": model.run.run_id, **asdict(replace(options, out=None, resume=False)), **asdict(decision)}
+    with output.opened(made_by, resume=options.resume) as done:
+        left = [path for path in files if printable(path) not in done]
+        if len(left) < len(files):
+            log.info("%d of %d files are there already", len(files) - len(left), len(files))
+        cutting = _cutting(cfg, model, options)
+        failed = _write(left, model, cutting, output, configure.workers(cfg.workers), _shown(cfg, options.out))
     if failed:
         raise UserError(f"{failed} of {len(files)} files could not be used; see above")
+
+
+def _decision(options: Options, model: TrainedModel, store: Store) -> Decision:
+    """How labels follow from probabilities, by the run's answers for its validation clips where that is asked for."""
+    decision = Decision(model.classes, options.threshold or 0.0, merge=options.merge)
+    if not options.calibrate and options.error is None and options.coverage is None:
+        return decision
+    predictions = read_predictions(store.artifact(model.run.run_id, PREDICTIONS), model.run.run_id)
+    rows, targets = predictions.examples("validation", model.classes)
+    if options.calibrate:
+        decision = replace(decision, temperature=fit_temperature(rows, targets))
+        rows = calibrated(rows, decision.temperature)
+    if options.error is not None:
+        decision = replace(decision, threshold=threshold_for(rows, targets, options.error))
+    if options.coverage is not None:
+        decision = replace(decision, quantile=conformal_quantile(rows, targets, options.coverage))
+    sets = "" if decision.quantile is None else f", sets of the classes at {1 - decision.quantile:.3g} or more"
+    log.info(
+        "by %d validation clips: temperature %.3g, labels from %.3g on%s",
+        len(targets), decision.temperature, decision.threshold, sets,
+    )  # fmt: skip
+    return decision
 
 
 def listed(audio: Path) -> list[Path]:
@@ -74,13 +157,11 @@ def listed(audio: Path) -> list[Path]:
     return found.audio
 
 
-def _cutting(
-    cfg: DictConfig, model: TrainedModel, start: float | None, window: float | None
-) -> Callable[[Path], Cutting]:
+def _cutting(cfg: DictConfig, model: TrainedModel, options: Options) -> Callable[[Path], Cutting]:
     """How each file is cut: those of the run's own dataset from its own first second on."""
-    plain = Cutting.of(model.pipeline.window, model.card, start=start, window=window)
+    plain = Cutting.of(model.pipeline.window, model.card, start=options.start, window=options.window, hop=options.hop)
     trained = configure.build("dataset", model.settings["dataset"], DatasetSettings)
-    if start is not None or not trained.start:
+    if options.start is not None or not trained.start:
         return lambda _: plain
     own = plain.after(trained.start)
     data, name = Path(str(cfg.paths.data)), trained.base or trained.title
@@ -93,29 +174,23 @@ def _write(
     files: list[Path],
     model: TrainedModel,
     cutting: Callable[[Path], Cutting],
-    written: Writer,
-    put: Callable[[str], None],
+    output: TextFile | LabelFolder,
     workers: int,
     tell: Callable[[int, int], None],
 ) -> int:
     """Rows of each file as they come; the number of files that could not be used."""
     failed, windows, begun = 0, 0, time.perf_counter()
     warned: dict[str, list[Path]] = {kind: [] for kind in CONSEQUENCES}
-    put(written.head())
-    try:
-        found = predictions(files, model, cutting, workers=workers)
-        for done, one in enumerate(found, start=1):
-            if isinstance(one, Failure):
-                failed += 1
-                log.error("%s", one.reason)
-            else:
-                for kind in one.overall.warnings:
-                    warned[kind].append(one.path)
-                windows += len(one.windows)
-                put(written.rows(one))
-            tell(done, len(files))
-    finally:
-        put(written.foot())
+    for done, one in enumerate(predictions(files, model, cutting, workers=workers), start=1):
+        if isinstance(one, Failure):
+            failed += 1
+            log.error("%s", one.reason)
+        else:
+            for kind in one.overall.warnings:
+                warned[kind].append(one.path)
+            windows += len(one.windows)
+            output.write(one)
+        tell(done, len(files))
     for kind, paths in warned.items():
         if paths:
             example = printable(paths[0])
@@ -125,44 +200,20 @@ def _write(
     return failed
 
 
-@contextmanager
-def _opened(out: Path | None) -> Iterator[Callable[[str], None]]:
-    """What writes a piece of text at once: to the file, or to standard output."""
-    if out is None:
-        yield _writing(sys.stdout)
-        return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stream = out.open("w", encoding="utf8", newline="")
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from error
-    with stream:
-        yield _writing(stream)
-
-
-def _writing(stream: Any) -> Callable[[str], None]:
-    def put(text: str) -> None:
-        stream.write(text)
-        stream.flush()
-
-    return put
-
-
-def _format(output: object, out: Path | None) -> str:
-    """As asked for, or as the file's name ends, or a table."""
-    if output is not None:
-        return str(output)
-    ending = "" if out is None else out.suffix.lower().removeprefix(".")
-    return ending if ending in ("csv", "json") else "table"
-
-
 def _shown(cfg: DictConfig, out: Path | None) -> Callable[[int, int], None]:
     """A bar, unless rows go to the same terminal."""
     wanted = configure.parse_bool("progress", cfg.progress) and (out is not None or not sys.stdout.isatty())
     return progress_bar("predict") if wanted else lambda *_: None
 
 
-def _seconds(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"{name}={value}: expected seconds")
+def _share(name: str, value: object) -> float | None:
+    """A share between 0 and 1, or None where none is given.
+
+    Raises:
+        UserError: it is none.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise UserError(f"{name}={value}: expected a number above 0 and below 1")
     return float(value)

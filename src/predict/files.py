@@ -73,11 +73,11 @@ def _too_long(path: Path) -> UnreadableAudio:
 def _joined(
     path: Path, results: list[tuple[tuple[int, float], tuple[np.ndarray, ClipStats] | UnreadableAudio]]
 ) -> Prediction | Failure:
-    windows = []
+    windows, nyquist = [], 0.0
     for (_, start), result in results:
         if isinstance(result, UnreadableAudio):
             return Failure(path, str(result))
         probabilities, stats = result
-        warnings = tuple(stats.rendered.warnings())
+        warnings, nyquist = tuple(stats.rendered.warnings()), stats.audio.sample_rate / 2
         windows.append(Scored(start, start + stats.audio.duration, probabilities, warnings))
-    return Prediction(path, tuple(windows))
+    return Prediction(path, tuple(windows), nyquist)

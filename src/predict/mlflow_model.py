@@ -21,6 +21,7 @@ from src.data.audio import Header, UnreadableAudio, header
 from src.data.waveform import Waveform
 from src.errors import UserError
 from src.features.pipeline import FeaturePipeline
+from src.predict.decision import Decision
 from src.predict.files import predictions
 from src.predict.windows import Cutting, Failure
 from src.predict.writers import as_object
@@ -117,7 +118,7 @@ class Answering:
         for one in predictions(paths, self._model, lambda _: self._cutting, workers=self._workers):
             if isinstance(one, Failure):
                 raise UserError(one.reason.replace(str(one.path), one.path.name))
-            found.append(as_object(one, self._model.classes))
+            found.append(as_object(one, Decision(self._model.classes)))
         return found
 
 

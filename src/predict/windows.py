@@ -8,19 +8,20 @@ from jaxtyping import Float32
 
 from src.data.audio import Window
 from src.errors import UserError
+from src.features.windows import window_starts
 from src.tracking.model_card import ModelCard
 
 # The same recording by another encoder may be longer: what it put in front is not always said.
 _SLACK = 0.1
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Cutting:
-    """Windows one after the other, in seconds.
+    """Windows at equal distances, in seconds.
 
     Attributes:
         first: where the first one begins. length: of each. sample_rate: as in `Window`.
+        hop: from one to the next; None: their length.
         whole: a file that lasts at most this long (from `first` on) is one window to its end; None: none is.
     """
 
@@ -28,6 +29,7 @@ class Cutting:
     length: float
     whole: float | None
     sample_rate: int | None
+    hop: float | None = None
 
     def __post_init__(self) -> None:
         if not self.first >= 0:
@@ -36,7 +38,9 @@ class Cutting:
             raise UserError(f"window={self.length}: expected seconds above 0")
 
     @classmethod
-    def of(cls, trained: Window, card: ModelCard, *, start: float | None, window: float | None) -> "Cutting":
+    def of(
+        cls, trained: Window, card: ModelCard, *, start: float | None, window: float | None, hop: float | None = None
+    ) -> "Cutting":
         """As a model's training clips were cut, but for what is asked for.
 
         Where it was trained on whole files, a file longer than all of them is cut into their median length.
@@ -44,9 +48,10 @@ class Cutting:
         Args:
             trained: the pipeline's window. start: second where the first window begins; None: 0. window: seconds; None:
                 as in training.
+            hop: seconds from one window to the next; None: their length.
         """
         whole = card.longest_seconds + _SLACK if trained.duration is None and window is None else None
-        return cls(start or 0.0, window or trained.duration or card.typical_seconds, whole, trained.sample_rate)
+        return cls(start or 0.0, window or trained.duration or card.typical_seconds, whole, trained.sample_rate, hop)
 
     def after(self, first: float) -> "Cutting":
         """The same from another second on."""
@@ -57,8 +62,8 @@ class Cutting:
         left = seconds - self.first
         if self.whole is not None and left <= self.whole:
             return [Window(self.first, None, self.sample_rate)]
-        count = max(1, int(left / self.length + 0.5 + _ROUNDING))
-        return [Window(self.first + k * self.length, self.length, self.sample_rate) for k in range(count)]
+        starts = window_starts(seconds, self.first, self.length, self.hop)
+        return [Window(start, self.length, self.sample_rate) for start in starts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +82,15 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """One file: its windows in order, one at least."""
+    """One file: its windows in order, one at least.
+
+    Attributes:
+        nyquist: half the file's sample rate, in Hz; 0 where it is not known.
+    """
 
     path: Path
     windows: tuple[Scored, ...]
+    nyquist: float = 0.0
 
     @property
     def overall(self) -> Scored:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,24 @@ class Predictions:
     def of(self, label: str) -> Int64[np.ndarray, " chosen"]:
         """Positions of one class's clips."""
         return np.array([i for i, known in enumerate(self.labels) if known == label], dtype=np.int64)
+
+    def examples(
+        self, part: str, classes: Sequence[str]
+    ) -> tuple[Float64[np.ndarray, "chosen classes"], Int64[np.ndarray, " chosen"]]:
+        """Probabilities of one part's clips, and the position of each one's class.
+
+        Args:
+            classes: in the order wanted.
+
+        Raises:
+            UserError: the part has no clips.
+        """
+        chosen = self.where(part)
+        if not len(chosen):
+            raise UserError(f"the run has no {part} clips, by which probabilities could be judged")
+        columns = [self.classes.index(name) for name in classes]
+        targets = np.array([list(classes).index(self.labels[i]) for i in chosen], dtype=np.int64)
+        return self.probabilities[chosen][:, columns], targets
 
 
 def read_predictions(content: bytes, run_id: str) -> Predictions:

@@ -122,16 +122,93 @@ def test_a_table_for_a_person(bench, sounds, said):
         (["audio='{folder}/empty'"], "no audio files in it; expected .wav"),
         (["audio='{folder}/sounds'", "output=xml"], "output=xml: expected table, csv, json"),
         (["audio='{folder}/sounds'", "window=long"], "window=long: expected seconds"),
+        (["audio='{folder}/sounds'", "hop=0"], "hop=0: expected seconds"),
+        (["audio='{folder}/sounds'", "threshold=2"], "threshold=2: expected a number"),
+        (["audio='{folder}/sounds'", "threshold=0.5", "error=0.1"], "give one of them"),
+        (["audio='{folder}/sounds'", "output=raven"], "give out=FOLDER"),
+        (["audio='{folder}/sounds'", "resume=true"], "resume=true: give out"),
         (["audio='{folder}/sounds'", "start=-1"], "start=-1"),
         (["audio='{folder}/sounds'", "out='{folder}/sounds'"], "sounds: cannot be written"),
     ],
-    ids=["nowhere", "device", "empty", "format", "window", "start", "out"],
+    ids=[
+        "nowhere",
+        "device",
+        "empty",
+        "format",
+        "window",
+        "hop",
+        "threshold",
+        "both",
+        "folder",
+        "resume",
+        "start",
+        "out",
+    ],
 )
 def test_mistakes_are_told(bench, sounds, said, words, told):
     bench.run(*sounds)
     (bench.folder / "empty").mkdir()
     with pytest.raises(UserError, match=told):
         said("run=best", *(word.format(folder=bench.folder) for word in words))
+
+
+def test_windows_overlap_where_they_are_asked_to(bench, sounds, said):
+    bench.run(*sounds)
+    file = bench.folder / "sounds" / "low" / "00.wav"
+    apart, over = (
+        json.loads(said("run=best", f"audio='{file}'", "output=json", "start=0", "window=0.2", *words))[0]["windows"]
+        for words in ((), ("hop=0.1",))
+    )
+    assert [one["start"] for one in over] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert [one for one in over if one["start"] in (0, 0.2, 0.4, 0.6)] == apart
+
+
+def test_a_label_track_for_each_recording(bench, sounds, said, tmp_path):
+    bench.run(*sounds)
+    folder, out = bench.folder / "sounds", tmp_path / "labels"
+    words = ("run=best", f"audio='{folder}'", f"out='{out}'", "output=audacity", "start=0", "window=0.2")
+    said(*words, "merge=true")
+    assert len(list(out.rglob("*.wav.txt"))) == 20
+    lines = [line.split("\t") for line in (out / "low" / "00.wav.txt").read_text().splitlines()]
+    assert lines[0][0] == "0.000000"
+    assert lines[-1][1] == "0.700000"
+    assert {label for *_, label in lines} <= {"high", "low"}
+    (out / "low" / "00.wav.txt").unlink()
+    (out / "low" / "01.wav.txt").write_text("kept")
+    said(*words, "merge=true", "resume=true")
+    assert (out / "low" / "00.wav.txt").read_text().splitlines()[0].split("\t") == lines[0]
+    assert (out / "low" / "01.wav.txt").read_text() == "kept"
+    with pytest.raises(UserError, match=r"predictions\.json does not say that the same run and options"):
+        said(*words, "resume=true")
+
+
+def test_an_interrupted_table_is_gone_on_with(bench, sounds, said, tmp_path, caplog):
+    bench.run(*sounds)
+    out = tmp_path / "out.csv"
+    words = ("run=best", f"audio='{bench.folder / 'sounds'}'", f"out='{out}'")
+    said(*words)
+    whole = out.read_bytes()
+    out.write_bytes(whole[: len(whole) // 2])  # within a row
+    caplog.set_level("INFO")
+    said(*words, "resume=true")
+    assert out.read_bytes() == whole
+    assert any("of 20 files are there already" in record.getMessage() for record in caplog.records)
+
+
+def test_confidence_by_the_validation_clips(bench, sounds, said, caplog):
+    bench.run(*sounds, "head.learning_rate=1")
+    caplog.set_level("INFO")
+    words = ("run=best", f"audio='{bench.folder / 'sounds'}'", "output=csv")
+    (sure, calibrated) = (
+        [row for row in rows(said(*words, *more)) if row["part"] == "window"]
+        for more in ((), ("calibrate=true", "coverage=0.5", "threshold=0.5"))
+    )
+    assert [row["label"] for row in sure] == [row["label"] for row in calibrated]
+    assert [row["p_high"] for row in sure] != [row["p_high"] for row in calibrated]
+    assert all(set(row["set"].split("|")) <= {"high", "low", ""} for row in calibrated)
+    assert any("validation clips: temperature" in record.getMessage() for record in caplog.records)
+    with pytest.raises(UserError, match="coverage="):
+        said(*words, "coverage=0.99")
 
 
 @pytest.mark.slow
