@@ -71,9 +71,11 @@ class Options:
         if flags["resume"] and (out is None or output in ("table", "json")):
             raise UserError("resume=true: give out=FILE.csv, or a folder of label files (output=audacity or raven)")
         start = 0.0 if cfg.start == 0 else configure.parse_seconds("start", cfg.start)
+        window, hop = (configure.parse_seconds(name, cfg[name]) for name in ("window", "hop"))
         return cls(
-            str(output), out, start, configure.parse_seconds("window", cfg.window), configure.parse_seconds("hop", cfg.hop),
-            shares["threshold"], shares["error"], shares["coverage"], flags["merge"], flags["calibrate"], flags["resume"],
+            str(output), out, start, window, hop,
+            shares["threshold"], shares["error"], shares["coverage"],
+            flags["merge"], flags["calibrate"], flags["resume"],
         )  # fmt: skip
 
 
