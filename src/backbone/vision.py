@@ -65,7 +65,7 @@ class TimmBackbone:
         if not 0 <= self.weights_seed < 2**63:
             raise UserError(f"backbone.weights_seed: got {self.weights_seed}; expected a whole number from 0")
         if self.weights is not None and self.weights != RANDOM:
-            check_name(Path(self.weights))
+            check_name(Path(self.weights), self.model)
 
     def load(self, weights_dir: Path | None = None, workers: int | None = None) -> "FrozenNetwork":
         """Find the weights and build the network; it is made ready for its engine when the first clip comes.

@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
 import huggingface_hub
+import requests
 from huggingface_hub import constants
 
+from src.data.download import download
 from src.errors import UserError
 
 PATIENCE = 3.0  # seconds the hub has to answer; its own client retries for 23 s, or minutes, where there is no network
@@ -29,74 +32,37 @@ def cached(repository: str, filename: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def reachable(repository: str, filename: str, patience: float | None = None) -> bool:
-    """Whether the hub says within `patience` seconds (PATIENCE by default) that it has the file.
+def reachable(repository: str, filename: str) -> bool:
+    """Whether the hub says within `PATIENCE` seconds that it has the file."""
+    return not offline() and _answers(
+        lambda: huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, filename), timeout=PATIENCE)
+    )
 
-    The question is asked in a thread of its own, since resolving a host's name knows no time limit.
+
+def _answers(ask: Callable[[], object]) -> bool:
+    """Whether a question is answered within `PATIENCE` seconds without an error.
+
+    It is asked in a thread of its own, since resolving a host's name knows no time limit.
     """
-    if offline():
-        return False
-    limit = PATIENCE if patience is None else patience
     answer: Future[bool] = Future()
 
-    def ask() -> None:
+    def run() -> None:
         try:
-            huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, filename), timeout=limit)
+            ask()
             answer.set_result(True)
         except Exception:  # whatever it is, the answer is no
             answer.set_result(False)
 
-    Thread(target=ask, daemon=True, name="hub").start()
+    Thread(target=run, daemon=True, name="hub").start()
     try:
-        return answer.result(limit)
+        return answer.result(PATIENCE)
     except TimeoutError:
         return False
 
 
-def download(repository: str, filename: str) -> Path:
+def download_from_hub(repository: str, filename: str) -> Path:
     """Fetch the file into the hub's local cache; raises whatever the client raises where the connection breaks."""
     return Path(huggingface_hub.hf_hub_download(repository, filename, etag_timeout=PATIENCE))
-
-
-DATE = "2015-12-05"  # in the name of the published graph and of its conversions
-SIZE = 95_628_359  # bytes of pt_inception-2015-12-05-6726825d.pth, its weights for PyTorch
-SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-CLASSES = 1008  # other weights of Inception v3 have 1000 or 1001
-
-
-def refuse_inception_2015(file: Path, outputs: int | None = None) -> None:
-    """Refuse its weights wherever they can be recognised: by name, by digest, or by the classifier's size.
-
-    Args:
-        file: may be missing.
-        outputs: of the classifier in the file; None: not known.
-
-    Raises:
-        UserError: these are its weights.
-    """
-    if DATE in file.name:
-        sign = "its name says so"
-    elif outputs == CLASSES:
-        sign = f"its classifier has {outputs} outputs"
-    elif _is_the_published_file(file):
-        sign = f"its SHA-256 is {SHA256[:8]}..."
-    else:
-        return
-    raise UserError(
-        f"backbone.weights: {file} holds the weights of Inception's graph of {DATE} ({sign}). They would load into "
-        "timm's inception_v3, which pools differently, and give wrong features. The graph of 2015 is not offered yet; "
-        "leave backbone.weights at null for the weights of inception_v3.tf_in1k"
-    )
-
-
-def _is_the_published_file(file: Path) -> bool:
-    try:
-        if file.stat().st_size != SIZE:
-            return False
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == SHA256
-    except OSError:
-        return False
 
 
 RANDOM = "random"
@@ -128,6 +94,96 @@ class Published:
 INCEPTION = Published("inception_v3.tf_in1k", "timm/inception_v3.tf_in1k")
 
 
+@dataclass(frozen=True)
+class PinnedFile:
+    """A file of weights that is read only if it is byte for byte the published one, since it is a pickle.
+
+    Attributes:
+        model: the name of its network here.
+        name: of the file, also in the folder of weights.
+        addresses: where it is published.
+        size: in bytes.
+        sha256: 64 hexadecimal digits.
+        classes: outputs of its classifier.
+    """
+
+    model: str
+    name: str
+    addresses: tuple[str, ...]
+    size: int
+    sha256: str
+    classes: int
+
+    def is_there(self, file: Path) -> bool:
+        """Whether a file is the published one."""
+        try:
+            if file.stat().st_size != self.size:
+                return False
+            with file.open("rb") as content:
+                return hashlib.file_digest(content, "sha256").hexdigest() == self.sha256
+        except OSError:
+            return False
+
+    def fetch(self, weights_dir: Path | None) -> Path:
+        """The file in the folder of weights, downloaded if it is not there.
+
+        Raises:
+            UserError: it is another file, or cannot be had.
+        """
+        file = (weights_dir or Path("weights")) / self.name
+        if not file.exists() and offline():
+            raise UserError(
+                f"backbone.weights: {file} is not there, and downloads are switched off (HF_HUB_OFFLINE). On a machine "
+                f"with a network, fetch {self.addresses[0]} and copy it there. Without it: "
+                "backbone=efficientnet_lite0, whose weights come with the installation"
+            )
+        return download(self.addresses, file, sha256=self.sha256, size=self.size, retries=1, timeout=PATIENCE)
+
+    def reachable(self) -> bool:
+        """Whether a server says within `PATIENCE` seconds that it has the file."""
+        return not offline() and _answers(
+            lambda: requests.head(self.addresses[0], allow_redirects=True, timeout=PATIENCE).raise_for_status()
+        )
+
+
+INCEPTION_2015 = PinnedFile(
+    model="inception_2015",
+    name="pt_inception-2015-12-05-6726825d.pth",
+    addresses=(
+        "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+        "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
+    ),
+    size=95_628_359,
+    sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    classes=1008,  # other weights of Inception v3 have 1000 or 1001
+)
+DATE = "2015-12-05"  # in the name of the published graph and of its conversions
+
+
+def refuse_inception_2015(file: Path, outputs: int | None = None) -> None:
+    """Refuse its weights wherever they can be recognised: by name, by digest, or by the classifier's size.
+
+    Args:
+        file: may be missing.
+        outputs: of the classifier in the file; None: not known.
+
+    Raises:
+        UserError: these are its weights.
+    """
+    if DATE in file.name:
+        sign = "its name says so"
+    elif outputs == INCEPTION_2015.classes:
+        sign = f"its classifier has {outputs} outputs"
+    elif INCEPTION_2015.is_there(file):
+        sign = f"its SHA-256 is {INCEPTION_2015.sha256[:8]}..."
+    else:
+        return
+    raise UserError(
+        f"backbone.weights: {file} holds the weights of Inception's graph of {DATE} ({sign}). They would load into "
+        "timm's inception_v3, which pools differently, and give wrong features. Set backbone=inception_2015"
+    )
+
+
 def local(published: Published, weights_dir: Path | None) -> Path | None:
     """The file on this machine, if there is one: `<model>.safetensors` in the folder, or in the hub's cache."""
     beside = weights_dir / f"{published.model}.safetensors" if weights_dir else None
@@ -157,7 +213,7 @@ def fetch(published: Published, weights_dir: Path | None) -> Path:
     )
     if reachable(published.repository, published.filename):
         try:
-            return download(published.repository, published.filename)
+            return download_from_hub(published.repository, published.filename)
         except Exception as error:  # the client raises its own kinds where a connection breaks
             raise UserError(
                 f"backbone.weights: fetching the weights of {published.model} from the Hugging Face hub broke off "
@@ -171,13 +227,21 @@ def fetch(published: Published, weights_dir: Path | None) -> Path:
     )
 
 
-def check_name(file: Path) -> None:
+def check_name(file: Path, model: str = "") -> None:
     """Accept only the name of a .safetensors file: a pickle can run any code when it is read.
+
+    Args:
+        file: of weights.
+        model: of the network; the published file of `inception_2015` is accepted for that one.
 
     Raises:
         UserError: any other name, with how to convert the file; or the published file of Inception's graph of 2015.
     """
-    refuse_inception_2015(file)
+    if model == INCEPTION_2015.model:
+        if file.suffix == ".safetensors" or file.suffix == Path(INCEPTION_2015.name).suffix:
+            return
+    else:
+        refuse_inception_2015(file)
     if file.suffix == ".safetensors":
         return
     if file.suffix in PICKLES:

@@ -131,8 +131,8 @@ def remarks(cells: Iterable[Cell]) -> tuple[str, ...]:
     runs = [run for cell in found for run in cell.runs]
     told = list(stand_ins(found))
     networks = sorted({run.tags["backbone"] for cell in found if cell.wanted.auto for run in cell.runs})
-    if networks and networks != ["inception_v3"]:
-        told.append(f"The network is {', '.join(networks)}, not the paper's Inception v3.")
+    if networks and networks != ["inception_2015"]:
+        told.append(f"The network is {', '.join(networks)}, not the paper's Inception of 2015.")
     told += _counted(found)
     versions = sorted({run.tags.get("result_version", "unknown") for run in runs})
     if len(versions) > 1:

@@ -18,6 +18,7 @@ _CHOOSES_CLIPS = (
 )  # fmt: skip
 # What `auto` may settle on, by the name that runs carry: timm's name, and the values that null stands for.
 _NETWORKS = {
+    "inception_2015": ("inception_2015", "protocol", "299"),
     "inception_v3": ("inception_v3.tf_in1k", "protocol", "299"),
     "efficientnet_lite0": ("tf_efficientnet_lite0", "timm", "224"),
 }

@@ -5,6 +5,7 @@ import pytest
 
 from src.backbone import weights as hub
 from src.backbone.auto import Auto, Decision, decide
+from src.backbone.weights import INCEPTION_2015
 from src.errors import UserError
 
 FILE = "inception_v3.tf_in1k.safetensors"
@@ -34,12 +35,24 @@ def test_a_file_in_the_weights_folder(tmp_path: Path) -> None:
     assert decide(None, tmp_path, allow_network=False) == Decision("inception_v3", tmp_path / FILE, "")
 
 
+def test_the_network_of_2015_is_preferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / FILE).touch()
+    monkeypatch.setattr(hub.PinnedFile, "reachable", lambda file: True)
+    (tmp_path / "empty").mkdir()
+    assert decide(None, tmp_path / "empty", allow_network=True) == Decision("inception_2015", None, "")
+    (tmp_path / INCEPTION_2015.name).touch()
+    assert decide(None, tmp_path, allow_network=False) == Decision("inception_2015", None, "")
+    chosen = auto().resolve(tmp_path, allow_network=False)
+    assert (chosen.model, chosen.weights) == ("inception_2015", None)
+
+
 def test_a_file_in_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "cached", lambda repository, filename: Path("/cache/model.safetensors"))
     assert decide(None, tmp_path, allow_network=False) == Decision("inception_v3", None, "")
 
 
 def test_a_hub_that_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub.PinnedFile, "reachable", lambda file: False)
     monkeypatch.setattr(hub, "reachable", lambda repository, filename: repository == "timm/inception_v3.tf_in1k")
     assert decide(None, tmp_path, allow_network=True) == Decision("inception_v3", None, "")
     assert decide(None, tmp_path, allow_network=False).config == "efficientnet_lite0"
@@ -55,7 +68,7 @@ def test_offline_it_is_lite0_at_once_and_says_why(tmp_path: Path) -> None:
         str(tmp_path),
         "is switched off",
         "EfficientNet-Lite0 is used instead",
-        f"as {FILE}",
+        "pt_inception-2015-12-05-6726825d.pth",
         "not the paper's",
     ):
         assert part in decision.warning
@@ -65,6 +78,7 @@ def test_a_hub_that_is_silent_costs_three_seconds_at_most(tmp_path: Path, monkey
     assert hub.PATIENCE <= 3
     monkeypatch.setattr(hub, "PATIENCE", 0.2)
     monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(hub.requests, "head", lambda *_, **__: time.sleep(30))
     monkeypatch.setattr(hub.huggingface_hub, "get_hf_file_metadata", lambda url, timeout: time.sleep(30))
     start = time.perf_counter()
     decision = decide(None, tmp_path, allow_network=True)

@@ -51,7 +51,8 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(tmp_path: Path, monkeypatc
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(hub.huggingface_hub, "get_hf_file_metadata", lambda url, timeout: time.sleep(5))
     start = time.perf_counter()
-    assert not hub.reachable("timm/x", "model.safetensors", patience=0.1)
+    monkeypatch.setattr(hub, "PATIENCE", 0.1)
+    assert not hub.reachable("timm/x", "model.safetensors")
     assert time.perf_counter() - start < 2
 
 
@@ -61,7 +62,7 @@ def test_a_hub_that_refuses_is_not_asked_again(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setattr(hub.huggingface_hub, "get_hf_file_metadata", refuse)
-    monkeypatch.setattr(hub, "download", lambda *_: pytest.fail("a file was fetched"))
+    monkeypatch.setattr(hub, "download_from_hub", lambda *_: pytest.fail("a file was fetched"))
     with pytest.raises(UserError, match="does not answer, or does not have them"):
         fetch(INCEPTION, tmp_path)
 
@@ -69,7 +70,7 @@ def test_a_hub_that_refuses_is_not_asked_again(tmp_path: Path, monkeypatch: pyte
 def test_what_the_hub_has_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(hub, "reachable", lambda repository, filename: True)
-    monkeypatch.setattr(hub, "download", lambda *file: asked.append(file) or tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "download_from_hub", lambda *file: asked.append(file) or tmp_path / "model.safetensors")
     assert fetch(INCEPTION, None) == tmp_path / "model.safetensors"
     assert asked == [("timm/inception_v3.tf_in1k", "model.safetensors")]
 
@@ -79,7 +80,7 @@ def test_a_broken_download_is_told_as_such(tmp_path: Path, monkeypatch: pytest.M
         raise ConnectionResetError("peer went away")
 
     monkeypatch.setattr(hub, "reachable", lambda repository, filename: True)
-    monkeypatch.setattr(hub, "download", break_off)
+    monkeypatch.setattr(hub, "download_from_hub", break_off)
     with pytest.raises(UserError, match=r"broke off \(ConnectionResetError: peer went away\)\. Try again, or download"):
         fetch(INCEPTION, tmp_path)
 
