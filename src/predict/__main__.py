@@ -19,12 +19,16 @@ def _act(cfg: DictConfig) -> None:
         from src.predict.classify import predict
 
         predict(cfg)
+    elif cfg.action == "confidence":
+        from src.predict.confidence import confidence
+
+        confidence(cfg)
     elif cfg.action == "register":
         from src.predict.export import export
 
         export(cfg)
     else:
-        raise UserError(f"action={cfg.action}: expected predict or register")
+        raise UserError(f"action={cfg.action}: expected predict, confidence or register")
 
 
 if __name__ == "__main__":
