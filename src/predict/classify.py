@@ -3,10 +3,12 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float64, Int64
 from omegaconf import DictConfig
 
 from src.cli.terminal import progress_bar
@@ -19,13 +21,13 @@ from src.errors import UserError, printable
 from src.evaluation.confidence import calibrated, conformal_quantile, fit_temperature, threshold_for
 from src.features.render_stats import CONSEQUENCES
 from src.predict.decision import Decision
-from src.predict.files import predictions
+from src.predict.files import predictions as classified
+from src.predict.novelty import reference
 from src.predict.outputs import LabelFolder, TextFile
-from src.predict.windows import Cutting, Failure
+from src.predict.windows import Cutting, Failure, Prediction
 from src.predict.writers import ENDINGS, FORMATS, writer
 from src.tracking.checkpoint import TrainedModel
 from src.tracking.predictions import PREDICTIONS, read_predictions
-from src.tracking.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Options:
         threshold: of the highest probability.
         error: share of wrong labels by which the threshold is chosen instead.
         coverage: of sets of labels.
+        novelty: share of validation clips that would be too far from the training clips.
     """
 
     format: str
@@ -49,6 +52,7 @@ class Options:
     threshold: float | None
     error: float | None
     coverage: float | None
+    novelty: float | None
     merge: bool
     calibrate: bool
     resume: bool
@@ -64,7 +68,7 @@ class Options:
         output = ENDINGS.get("" if out is None else out.suffix.lower(), "table") if cfg.output is None else cfg.output
         if output not in FORMATS:
             raise UserError(f"output={output}: expected {', '.join(FORMATS)}")
-        shares = {name: _share(name, cfg[name]) for name in ("threshold", "error", "coverage")}
+        shares = {name: _share(name, cfg[name]) for name in ("threshold", "error", "coverage", "novelty")}
         flags = {name: configure.parse_bool(name, cfg[name]) for name in ("merge", "calibrate", "resume")}
         if shares["threshold"] is not None and shares["error"] is not None:
             raise UserError("threshold and error: give one of them; error chooses the threshold")
@@ -74,7 +78,7 @@ class Options:
         window, hop = (configure.parse_seconds(name, cfg[name]) for name in ("window", "hop"))
         return cls(
             str(output), out, start, window, hop,
-            shares["threshold"], shares["error"], shares["coverage"],
+            shares["threshold"], shares["error"], shares["coverage"], shares["novelty"],
             flags["merge"], flags["calibrate"], flags["resume"],
         )  # fmt: skip
 
@@ -93,7 +97,14 @@ def predict(cfg: DictConfig) -> None:
     if per_file and options.out is None:
         raise UserError(f"output={options.format}: it makes a file for each recording; give out=FOLDER")
     model = select_run.open_model(cfg)
-    decision = _decision(options, model, select_run.store(cfg))
+    decision, nearest = Decision(model.classes, options.threshold or 0.0, merge=options.merge), None
+    if options.calibrate or any(share is not None for share in (options.error, options.coverage, options.novelty)):
+        content = select_run.store(cfg).artifact(model.run.run_id, PREDICTIONS)
+        predictions = read_predictions(content, model.run.run_id)
+        decision = _fitted(options, decision, *predictions.examples("validation", model.classes))
+        if options.novelty is not None:
+            nearest, farthest = reference(cfg, model, predictions, options.novelty)
+            decision = replace(decision, farthest=farthest)
     text = writer(options.format, decision)
     output: TextFile | LabelFolder = TextFile(options.out, text)
     if per_file and options.out is not None:
@@ -103,19 +114,25 @@ def predict(cfg: DictConfig) -> None:
         left = [path for path in files if printable(path) not in done]
         if len(left) < len(files):
             log.info("%d of %d files are there already", len(files) - len(left), len(files))
-        cutting = _cutting(cfg, model, options)
-        failed = _write(left, model, cutting, output, configure.workers(cfg.workers), _shown(cfg, options.out))
+        cutting, workers = _cutting(cfg, model, options), configure.workers(cfg.workers)
+        found = classified(left, model, cutting, workers=workers, nearest=nearest)
+        failed = _write(found, len(left), output, model, _shown(cfg, options.out))
     if failed:
         raise UserError(f"{failed} of {len(files)} files could not be used; see above")
 
 
-def _decision(options: Options, model: TrainedModel, store: Store) -> Decision:
-    """How labels follow from probabilities, by the run's answers for its validation clips where that is asked for."""
-    decision = Decision(model.classes, options.threshold or 0.0, merge=options.merge)
-    if not options.calibrate and options.error is None and options.coverage is None:
-        return decision
-    predictions = read_predictions(store.artifact(model.run.run_id, PREDICTIONS), model.run.run_id)
-    rows, targets = predictions.examples("validation", model.classes)
+def _fitted(
+    options: Options,
+    decision: Decision,
+    rows: Float64[np.ndarray, "clips classes"],
+    targets: Int64[np.ndarray, " clips"],
+) -> Decision:
+    """The decision with what the run's answers for its validation clips determine.
+
+    Args:
+        rows: probabilities.
+        targets: position of each clip's class.
+    """
     if options.calibrate:
         decision = replace(decision, temperature=fit_temperature(rows, targets))
         rows = calibrated(rows, decision.temperature)
@@ -173,17 +190,16 @@ def _cutting(cfg: DictConfig, model: TrainedModel, options: Options) -> Callable
 
 
 def _write(
-    files: list[Path],
-    model: TrainedModel,
-    cutting: Callable[[Path], Cutting],
+    found: Iterator[Prediction | Failure],
+    count: int,
     output: TextFile | LabelFolder,
-    workers: int,
+    model: TrainedModel,
     tell: Callable[[int, int], None],
 ) -> int:
     """Rows of each file as they come; the number of files that could not be used."""
     failed, windows, begun = 0, 0, time.perf_counter()
     warned: dict[str, list[Path]] = {kind: [] for kind in CONSEQUENCES}
-    for done, one in enumerate(predictions(files, model, cutting, workers=workers), start=1):
+    for done, one in enumerate(found, start=1):
         if isinstance(one, Failure):
             failed += 1
             log.error("%s", one.reason)
@@ -192,13 +208,13 @@ def _write(
                 warned[kind].append(one.path)
             windows += len(one.windows)
             output.write(one)
-        tell(done, len(files))
+        tell(done, count)
     for kind, paths in warned.items():
         if paths:
             example = printable(paths[0])
             log.warning("%d files are %s (e.g. %s); their labels say little", len(paths), CONSEQUENCES[kind], example)
     spent = time.perf_counter() - begun
-    log.info("%d files, %d windows in %.1f s; run %s", len(files) - failed, windows, spent, model.run.run_id)
+    log.info("%d files, %d windows in %.1f s; run %s", count - failed, windows, spent, model.run.run_id)
     return failed
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 PLACE = "confidence"
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
+FEW = 200
+"""Below so many test clips the diagram has five ranges of confidence instead of ten."""
 COVERAGES = (0.8, 0.9, 0.95)
 
 
@@ -74,6 +76,7 @@ def measure(
     rows, targets = calibrated(held_out[0], temperature), held_out[1]
     tested, truth = calibrated(test[0], temperature), test[1]
     right, best = tested.argmax(axis=1) == truth, tested.max(axis=1)
+    bins = 10 if len(truth) >= FEW else 5
     thresholds, sets = [], []
     for error in ERRORS:
         try:
@@ -106,7 +109,7 @@ def measure(
             name: {
                 "calibration_error": calibration_error(probabilities, truth),
                 "log_loss": log_loss(probabilities, truth),
-                "reliability": reliability(probabilities, truth),
+                "reliability": reliability(probabilities, truth, bins),
             }
             for name, probabilities in (("as trained", test[0]), ("calibrated", tested))
         },
@@ -173,7 +176,7 @@ def draw(measured: dict[str, Any], title: str) -> bytes:
 def _diagonal(axes: "Axes", x: str, y: str, title: str) -> None:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--", zorder=1)
     axes.set_xlim(0, 1.02)
-    axes.set_ylim(0, 1.04)
+    axes.set_ylim(-0.04, 1.04)
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
     axes.set_title(title, fontsize=9.5, loc="left", color=INK)

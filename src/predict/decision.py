@@ -18,6 +18,7 @@ class Decision:
     Attributes:
         classes: in the order of the probabilities.
         threshold: below this highest probability the label is `unknown`.
+        farthest: beyond this distance to the training clips it is too; None: distances are not looked at.
         temperature: of the calibration; 1: probabilities stay as the head gives them.
         quantile: of conformal prediction; None: no sets of labels are given.
         merge: whether successive windows of one label are joined.
@@ -28,11 +29,13 @@ class Decision:
     temperature: float = 1.0
     quantile: float | None = None
     merge: bool = False
+    farthest: float | None = None
 
     def label(self, window: Scored) -> str:
         """The most probable class, or `unknown`."""
         best = int(window.probabilities.argmax())
-        return UNKNOWN if window.probabilities[best] < self.threshold else self.classes[best]
+        far = self.farthest is not None and window.distance is not None and window.distance > self.farthest
+        return UNKNOWN if far or window.probabilities[best] < self.threshold else self.classes[best]
 
     def label_set(self, window: Scored) -> list[str]:
         """The conformal set, the most probable class first; empty where nothing is likely enough."""

@@ -8,17 +8,24 @@ import numpy as np
 
 from src.data.audio import AudioFile, AudioStats, UnreadableAudio, Window, resampled
 from src.data.waveform import Waveform
+from src.evaluation.novelty import NearestClips
 from src.features.pipeline import Prepared
 from src.features.render_stats import ClipStats
 from src.features.workers import in_batches, prepared
 from src.predict.windows import Cutting, Failure, Prediction, Scored
 from src.tracking.checkpoint import TrainedModel
 
+Classified = tuple[np.ndarray, ClipStats, float | None]
 Decoded = tuple[Path, Window, Waveform, AudioStats] | UnreadableAudio
 
 
 def predictions(
-    files: Sequence[Path], model: TrainedModel, cutting: Callable[[Path], Cutting], *, workers: int
+    files: Sequence[Path],
+    model: TrainedModel,
+    cutting: Callable[[Path], Cutting],
+    *,
+    workers: int,
+    nearest: NearestClips | None = None,
 ) -> Iterator[Prediction | Failure]:
     """Classify the windows of each file; a file that cannot be read is a failure, not an error.
 
@@ -27,6 +34,7 @@ def predictions(
         model: a finished run.
         cutting: how a file is cut.
         workers: processes or threads.
+        nearest: the training clips, where distances to them are asked for.
     """
 
     def render(source: Decoded) -> Prepared:
@@ -39,9 +47,11 @@ def predictions(
             raise _too_long(path) from error
         return Prepared(value, ClipStats(facts, rendered), {})
 
-    def classify(clips: list[Prepared]) -> list[tuple[np.ndarray, ClipStats]]:
-        rows = model.classify([clip.value for clip in clips])
-        return [(row, clip.stats) for row, clip in zip(rows, clips, strict=True)]
+    def classify(clips: list[Prepared]) -> list[Classified]:
+        features = model.embed([clip.value for clip in clips])
+        rows = model.head.predict_proba(features)
+        distances = [None] * len(clips) if nearest is None else nearest.distance(features).tolist()
+        return [(row, clip.stats, far) for row, clip, far in zip(rows, clips, distances, strict=True)]
 
     windows = _windows(files, cutting)
     with prepared(render, windows, workers=workers, count=len(files), in_order=True) as clips:
@@ -70,14 +80,12 @@ def _too_long(path: Path) -> UnreadableAudio:
     return UnreadableAudio(f"{path}: too long for this memory")
 
 
-def _joined(
-    path: Path, results: list[tuple[tuple[int, float], tuple[np.ndarray, ClipStats] | UnreadableAudio]]
-) -> Prediction | Failure:
+def _joined(path: Path, results: list[tuple[tuple[int, float], Classified | UnreadableAudio]]) -> Prediction | Failure:
     windows, nyquist = [], 0.0
     for (_, start), result in results:
         if isinstance(result, UnreadableAudio):
             return Failure(path, str(result))
-        probabilities, stats = result
+        probabilities, stats, distance = result
         warnings, nyquist = tuple(stats.rendered.warnings()), stats.audio.sample_rate / 2
-        windows.append(Scored(start, start + stats.audio.duration, probabilities, warnings))
+        windows.append(Scored(start, start + stats.audio.duration, probabilities, warnings, distance))
     return Prediction(path, tuple(windows), nyquist)

@@ -72,12 +72,14 @@ class Scored:
 
     Attributes:
         start, end: in seconds of the file. warnings: as `RenderStats.warnings` has them, e.g. `silent`.
+        distance: to the training clips, 0 to 2; None: not asked for.
     """
 
     start: float
     end: float
     probabilities: Float32[np.ndarray, " classes"]
     warnings: tuple[str, ...] = ()
+    distance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,9 @@ class Prediction:
         rows = np.stack([one.probabilities for one in self.windows])
         mean: np.ndarray = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         warnings = tuple(kind for kind in self.windows[0].warnings if all(kind in one.warnings for one in self.windows))
-        return Scored(self.windows[0].start, self.windows[-1].end, mean, warnings)
+        distances = [one.distance for one in self.windows if one.distance is not None]
+        distance = sum(distances) / len(distances) if distances else None
+        return Scored(self.windows[0].start, self.windows[-1].end, mean, warnings, distance)
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Table(Writer):
 
     def __init__(self, decision: Decision) -> None:
         super().__init__(decision)
-        names = (*self.classes, UNKNOWN) if decision.threshold else self.classes
+        names = (*self.classes, UNKNOWN) if decision.threshold or decision.farthest is not None else self.classes
         self._label = max(5, *(len(name) for name in names))
         self._wide = len(self.classes) <= _MOST_COLUMNS
 
@@ -101,6 +101,7 @@ class Csv(Writer):
     def head(self) -> str:
         """The header."""
         sets = [] if self.decision.quantile is None else ["set"]
+        sets += [] if self.decision.farthest is None else ["distance"]
         return _csv(["file", "part", "start", "end", "label", *sets, *(f"p_{name}" for name in self.classes)])
 
     def rows(self, prediction: Prediction) -> str:
@@ -111,6 +112,7 @@ class Csv(Writer):
 
     def _row(self, name: str, part: str, one: Scored) -> str:
         sets = [] if self.decision.quantile is None else ["|".join(self.decision.label_set(one))]
+        sets += [] if one.distance is None else [f"{one.distance:.4f}"]
         label = self.decision.label(one)
         return _csv([name, part, f"{one.start:.3f}", f"{one.end:.3f}", label, *sets, *map(str, one.probabilities)])
 
@@ -188,7 +190,8 @@ def as_object(prediction: Prediction, decision: Decision) -> dict[str, Any]:
 def _object(one: Scored, decision: Decision) -> dict[str, Any]:
     # float(str()) keeps the shortest text of a float32, which reads back as the same bits
     probabilities = {name: float(str(value)) for name, value in zip(decision.classes, one.probabilities, strict=True)}
-    sets = {} if decision.quantile is None else {"set": decision.label_set(one)}
+    sets: dict[str, Any] = {} if decision.quantile is None else {"set": decision.label_set(one)}
+    sets |= {} if one.distance is None else {"distance": round(one.distance, 4)}
     times = {"start": round(one.start, 3), "end": round(one.end, 3)}
     return {"label": decision.label(one), **sets, "probabilities": probabilities, **times}
 

@@ -37,11 +37,14 @@ class TrainedModel:
 
     def classify(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips classes"]:
         """Probabilities of prepared clips (`pipeline.prepare(path).value`, or `pipeline.backbone.prepare`)."""
+        return self.head.predict_proba(self.embed(inputs))
+
+    def embed(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
+        """Features of prepared clips."""
         backbone = self.pipeline.backbone
         starts = range(0, len(inputs), backbone.batch_size)
         rows = [backbone.embed(inputs[start : start + backbone.batch_size]) for start in starts]
-        features = np.concatenate(rows) if rows else np.zeros((0, len(backbone.feature_names)), np.float32)
-        return self.head.predict_proba(features)
+        return np.concatenate(rows) if rows else np.zeros((0, len(backbone.feature_names)), np.float32)
 
 
 log = logging.getLogger(__name__)

@@ -211,6 +211,27 @@ def test_confidence_by_the_validation_clips(bench, sounds, said, caplog):
         said(*words, "coverage=0.99")
 
 
+def test_what_resembles_no_training_clip_is_unknown(bench, sounds, said, tmp_path):
+    bench.run(*sounds)
+    clip, out = tmp_path / "00.wav", tmp_path / "out.csv"
+    shutil.copy(bench.folder / "sounds" / "low" / "00.wav", clip)
+    options = ("run=best", "window=0.2", "novelty=0.5", f"out='{out}'")
+    said(*options, f"audio='{bench.folder / 'sounds'}'")
+    farthest = json.loads(out.with_name("out.csv.json").read_text())["farthest"]
+    found = [row for row in rows(out.read_text()) if abs(float(row["distance"]) - farthest) > 1e-4]  # their rounding
+    assert {row["label"] == "unknown" for row in found} == {True, False}
+    assert all((row["label"] == "unknown") == (float(row["distance"]) > farthest) for row in found)
+    said(*options, f"audio='{clip}'")
+    here = rows(out.read_text())
+    shutil.move(bench.folder / "sounds", tmp_path / "elsewhere")
+    moved = f"root='{tmp_path / 'elsewhere'}'"
+    said(*options, f"audio='{clip}'", moved)
+    assert rows(out.read_text()) == here
+    (tmp_path / "elsewhere" / "low" / "09.wav").unlink()
+    with pytest.raises(UserError, match="root=FOLDER"):
+        said(*options, f"audio='{clip}'", moved)
+
+
 @pytest.mark.slow
 def test_as_a_person_types_it(bench, sounds, run_train, tmp_path):
     outcome = bench.run(*sounds)
