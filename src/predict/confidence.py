@@ -134,9 +134,9 @@ def _text(measured: dict[str, Any]) -> str:
     ]  # fmt: skip
     if rows:
         lines.append(text_table(("error=", "threshold", "test clips above it", "of them wrong"), rows))
-    rows = [(f"{s['coverage']:.0%}", f"{s['test_coverage']:.1%}", f"{s['mean_size']:.2f}") for s in measured["sets"]]
-    if rows:
-        lines.append(text_table(("coverage=", "test clips covered", "labels in a set"), rows))
+    sets = [(f"{s['coverage']:.0%}", f"{s['test_coverage']:.1%}", f"{s['mean_size']:.2f}") for s in measured["sets"]]
+    if sets:
+        lines.append(text_table(("coverage=", "test clips covered", "labels in a set"), sets))
     return "\n".join(lines)
 
 
