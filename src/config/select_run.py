@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
 from src.errors import UserError, printable
-from src.features.labelled import Runtime, list_clips
+from src.features.digests import FileDigests
+from src.features.labelled import Progress, Runtime, list_clips
 from src.features.pipeline import FeaturePipeline
 from src.tracking.checkpoint import TrainedModel, load
 from src.tracking.naming import transfer_of
@@ -181,6 +183,32 @@ def _present(dataset: DatasetSettings, place: Runtime) -> Dataset | None:
     except UserError as error:
         log.debug("%s", error)
         return None
+
+
+def clips_of(run: RunRecord, settings: Mapping[str, Any], root: str | None, place: Runtime) -> FileDigests:
+    """The clips that a run was made with, as they lie on this machine.
+
+    Args:
+        settings: the run's resolved configuration.
+        root: folder of the dataset, where it is no longer where the run had it.
+
+    Raises:
+        UserError: they are not there, or other clips are.
+    """
+    dataset = configure.build("dataset", settings["dataset"], DatasetSettings)
+    contents = list_clips(dataset if root is None else replace(dataset, root=root, name=dataset.title), place)
+    if contents.digest() != run.tags["data_digest"]:
+        raise UserError(
+            f"{contents.dataset.root}: not the clips that run {run.run_id} was made with (some were added, removed, "
+            "changed or named otherwise since); say where those are with root=FOLDER, or train on these"
+        )
+    return contents
+
+
+def runtime(cfg: DictConfig, progress: Progress) -> Runtime:
+    """Where things are for a command, and how much of the machine it uses."""
+    paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
+    return Runtime(Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), progress)
 
 
 def dataset_and_place(settings: Mapping[str, Any]) -> tuple[DatasetSettings, Runtime]:

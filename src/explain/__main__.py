@@ -5,6 +5,7 @@ from omegaconf import DictConfig
 
 from src.cli import launch as entry
 from src.cli import sweep
+from src.errors import UserError
 
 
 @hydra.main(version_base="1.3", config_path="../../conf", config_name="explain")
@@ -14,9 +15,16 @@ def main(cfg: DictConfig) -> None:
 
 
 def _explain(cfg: DictConfig) -> None:
-    from src.explain.file import explain_file
+    if cfg.action == "neighbours":
+        from src.explain.neighbours import neighbours
 
-    explain_file(cfg)
+        neighbours(cfg)
+    elif cfg.action == "decision":
+        from src.explain.file import explain_file
+
+        explain_file(cfg)
+    else:
+        raise UserError(f"action={cfg.action}: expected decision or neighbours")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,15 @@
 """Sounds that resemble no training clip: how far is too far, by the run's own clips."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from omegaconf import DictConfig
 
 from src.cli.terminal import progress_of
-from src.config import build as configure
-from src.data.dataset import DatasetSettings
-from src.data.paths import Paths
+from src.config import select_run
 from src.errors import UserError
 from src.evaluation.novelty import NearestClips
 from src.features.extract import extract
-from src.features.labelled import Runtime, list_clips
 from src.tracking.checkpoint import TrainedModel
 from src.tracking.predictions import Predictions
 
@@ -28,17 +24,8 @@ def reference(
     Raises:
         UserError: the clips are not there, or have changed; there are no validation clips.
     """
-    paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
-    runtime = Runtime(Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), progress_of(cfg))
-    dataset = configure.build("dataset", model.settings["dataset"], DatasetSettings)
-    if cfg.root is not None:
-        dataset = replace(dataset, root=str(cfg.root), name=dataset.title)
-    contents = list_clips(dataset, runtime)
-    if contents.digest() != model.run.tags["data_digest"]:
-        raise UserError(
-            f"novelty: {contents.dataset.root} does not hold the clips that run {model.run.run_id} learned from; say "
-            "where those are with root=FOLDER, or leave novelty out"
-        )
+    runtime = select_run.runtime(cfg, progress_of(cfg))
+    contents = select_run.clips_of(model.run, model.settings, cfg.root, runtime)
     parts = dict(zip(predictions.ids, predictions.parts, strict=True))
     clips = tuple(clip for clip in contents.dataset.clips if parts.get(clip.id) in ("train", "validation"))
     contents = replace(contents, dataset=replace(contents.dataset, clips=clips))

@@ -6,23 +6,19 @@ import logging
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
-from src.cli.terminal import progress_bar
+from src.cli.terminal import progress_of
 from src.config import build as configure
 from src.config import select_run
-from src.data.dataset import DatasetSettings
-from src.data.paths import Paths
 from src.data.writing import write_asked
 from src.errors import UserError
 from src.evaluation.text_table import span, text_table
 from src.features.cache import digest_of
-from src.features.labelled import Runtime, list_clips
-from src.robustness.curves import Clips, Point, chosen, measure
+from src.robustness.curves import Point, chosen, measure
 from src.robustness.figure import draw
 from src.robustness.perturb import KINDS, MP3_KBIT, UNDISTURBED, Disturbance
 from src.tracking import provenance
@@ -45,12 +41,12 @@ def robustness(cfg: DictConfig) -> None:
     """
     disturbances = wanted(cfg)
     model, store = select_run.open_model(cfg), select_run.store(cfg)
-    paths = configure.build("paths", configure.plain_group(cfg, "paths"), Paths)
-    show = configure.parse_bool("progress", cfg.progress)
-    place = Runtime(
-        Path(paths.data), Path(paths.cache), configure.workers(cfg.workers), progress_bar if show else lambda _: None
-    )
-    clips = tested(model, store, cfg.root, place)
+    place = select_run.runtime(cfg, progress_of(cfg))
+    contents = select_run.clips_of(model.run, model.settings, cfg.root, place)
+    predictions = read_predictions(store.artifact(model.run.run_id, PREDICTIONS), model.run.run_id)
+    where = predictions.where("test")
+    ids, labels = ([column[i] for i in where] for column in (predictions.ids, predictions.labels))
+    clips = chosen(contents, ids, labels, model.classes)
     told = place.progress(f"{clips.contents.dataset.name}: disturbed clips")
     points = measure(model, clips, disturbances, cache=place.cache, workers=place.workers, progress=told)
     run = model.run
@@ -90,27 +86,6 @@ def wanted(cfg: DictConfig) -> list[Disturbance]:
     if not found:
         raise UserError(f"nothing to measure: {', '.join(KINDS)} are all empty; give e.g. noise=[20,10,0]")
     return list(dict.fromkeys(found))
-
-
-def tested(model: TrainedModel, store: Store, root: str | None, place: Runtime) -> Clips:
-    """The run's test clips as they lie on this machine.
-
-    Args:
-        root: folder of the dataset, where it is no longer where the run had it.
-
-    Raises:
-        UserError: they are not there, or other clips are.
-    """
-    dataset = configure.build("dataset", model.settings["dataset"], DatasetSettings)
-    contents = list_clips(dataset if root is None else replace(dataset, root=root, name=dataset.title), place)
-    if contents.digest() != model.run.tags["data_digest"]:
-        raise UserError(
-            f"{contents.dataset.root}: not the clips that run {model.run.run_id} was made with (some were added, "
-            "removed, changed or named otherwise since); say where those are with root=FOLDER, or train on these"
-        )
-    said = read_predictions(store.artifact(model.run.run_id, PREDICTIONS), model.run.run_id)
-    where = said.where("test")
-    return chosen(contents, [said.ids[i] for i in where], [said.labels[i] for i in where], model.classes)
 
 
 def as_csv(points: Sequence[Point], run_id: str) -> str:
