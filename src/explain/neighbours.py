@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def neighbours(cfg: DictConfig) -> None:
     sys.stdout.write(f"{title}\n{text_table(header, rows)}\n  {out}/: {', '.join(files)}\n")
 
 
-def _csv(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> bytes:
+def _csv(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> bytes:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(header)
@@ -87,7 +88,7 @@ def _csv(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> bytes:
 
 
 def _draw(
-    model: TrainedModel, audio: Path, found: list[tuple[float, Clip]], rows: list[tuple[str, ...]], title: str
+    model: TrainedModel, audio: Path, found: list[tuple[float, Clip]], rows: Sequence[tuple[str, ...]], title: str
 ) -> bytes:
     """The clip first, then its neighbours, as the network sees them."""
     paths = [audio, *(clip.path for _, clip in found)]
