@@ -21,6 +21,7 @@ setup: .venv/.ready ## make .venv with what running needs
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$(PYTHON): Python 3.11 is needed; install it or give PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps musicnn==0.1.0  # weights only: it would want TensorFlow
 	touch $@
 
 .venv/.dev: .venv/.ready

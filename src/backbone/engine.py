@@ -56,6 +56,11 @@ def choose(engine: str, precision: str, device: str) -> Kind:
     return kind
 
 
+def batch_size(kind: Kind, workers: int) -> int:
+    """Clips that `embed` is given at a time: a GPU's batch, or a few for each thread of a CPU."""
+    return TorchGpu.batch_size if kind is TorchGpu else 4 * workers
+
+
 def computes_bfloat16(cpuinfo: str) -> bool:
     """Whether a CPU has instructions for bfloat16. Without them libraries emulate it, more slowly than float32.
 

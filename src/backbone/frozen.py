@@ -11,11 +11,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from src.backbone import JSON
-from src.backbone.engine import Engine, choose
+from src.backbone.engine import Engine, batch_size, choose
 from src.backbone.network import Network, build, feature_count
 from src.backbone.resize import resize, scaled
 from src.backbone.state import State, digest, fit
-from src.backbone.torch_engine import TorchGpu
 from src.backbone.vision import TimmBackbone
 from src.backbone.weights import INCEPTION, table_name
 from src.errors import UserError
@@ -56,7 +55,7 @@ class FrozenNetwork:
         count = feature_count(self.network.module, self.network.card, self._size)
         self.feature_names = [f"{self.name}_{index:04d}" for index in range(count)]
         kind = choose(settings.engine, settings.precision, settings.device)
-        self.batch_size = TorchGpu.batch_size if kind is TorchGpu else 4 * workers
+        self.batch_size = batch_size(kind, workers)
         self.identity: dict[str, JSON] = {
             "model": settings.model,
             "weights": self.network.digest[:16],
@@ -66,7 +65,7 @@ class FrozenNetwork:
             "deviation": list(self._deviation),
             "antialias": settings.antialias,
         }
-        self._start = partial(kind, self.network.module, self._size, settings.precision, workers)
+        self._start = partial(kind, self.network.module, (3, self._size, self._size), settings.precision, workers)
         self._lock = Lock()
 
     def copy(self) -> Network:

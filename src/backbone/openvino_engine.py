@@ -45,12 +45,12 @@ class OpenVino:
     Measured: the bits of a feature are the same for any number of streams.
     """
 
-    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], precision: str, workers: int) -> None:
         """Convert and compile.
 
         Args:
-            module: frozen; float32 (1, 3, size, size) -> (1, features).
-            size: height and width of its input.
+            module: frozen; float32 (1, *shape) -> (1, features).
+            shape: of one input.
             precision: `float32` or `bfloat16`.
             workers: threads to use.
 
@@ -62,7 +62,7 @@ class OpenVino:
         # with the address of the unmapped stack, and its next signal ends the process by SIGSEGV. So a thread that
         # handles no signals loads it, and ends.
         with ThreadPoolExecutor(1, "openvino") as loading:
-            compiled = loading.submit(_compiled, module, size, precision, workers).result()
+            compiled = loading.submit(_compiled, module, shape, precision, workers).result()
         self._workers = workers
         self._idle: SimpleQueue[Any] = SimpleQueue()
         for _ in range(workers):
@@ -74,14 +74,14 @@ class OpenVino:
         return {"engine": f"openvino {version('openvino')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), each by itself.
+        """Features of float32 inputs, each by itself.
 
         Several threads may call it, and share the workers.
         """
         with ThreadPoolExecutor(self._workers) as pool:
             return np.concatenate(list(pool.map(self._one, inputs)))
 
-    def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:
+    def _one(self, image: Float32[np.ndarray, "channels ..."]) -> Float32[np.ndarray, "1 features"]:
         request = self._idle.get()
         try:
             request.infer([image[None]], share_inputs=True)
@@ -91,7 +91,7 @@ class OpenVino:
             self._idle.put(request)
 
 
-def _compiled(module: nn.Module, size: int, precision: str, workers: int) -> Any:
+def _compiled(module: nn.Module, shape: tuple[int, ...], precision: str, workers: int) -> Any:
     """The module compiled for this CPU; see `OpenVino` for the arguments and errors."""
     openvino = import_openvino()
     core = openvino.Core()
@@ -107,7 +107,7 @@ def _compiled(module: nn.Module, size: int, precision: str, workers: int) -> Any
         "ENABLE_CPU_PINNING": False,  # two processes would be pinned to the same cores
     }
     try:
-        model = converted(openvino, module, (1, 3, size, size))
+        model = converted(openvino, module, (1, *shape))
         return core.compile_model(model, "CPU", settings)
     except RuntimeError as error:
         reason = str(error).strip().partition("\n")[0]

@@ -56,16 +56,28 @@ def read_pinned(file: Path, sha256: str, way_out: str) -> State:
     """Entries of a pickle that is byte for byte the one known here, by torch's restricted loader.
 
     Raises:
-        UserError: it is another file.
+        UserError: as `read_whole`.
     """
-    content = file.read_bytes()
+    return dict(torch.load(io.BytesIO(read_whole(file, sha256, way_out)), map_location="cpu", weights_only=True))
+
+
+def read_whole(file: Path, sha256: str, way_out: str) -> bytes:
+    """Content of a file that is byte for byte the one known here.
+
+    Raises:
+        UserError: it cannot be read, or is another one.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}). {way_out}") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise UserError(
             f"{file}: SHA-256 {digest[:16]}... where {sha256[:16]}... was expected; the file is damaged or of another "
             f"version. {way_out}"
         )
-    return dict(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    return content
 
 
 def read_safetensors(file: Path, model: str = "") -> State:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 class TorchCpu:
     """The module itself, clip by clip."""
 
-    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], precision: str, workers: int) -> None:
         """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision)
         self._precision, self._workers = precision, workers
@@ -27,11 +27,11 @@ class TorchCpu:
         return {"engine": f"torch {version('torch')}", "device": "cpu", "precision": precision}
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), each by itself."""
+        """Features of float32 inputs, each by itself."""
         with ThreadPoolExecutor(self._workers) as pool:
             return np.concatenate(list(pool.map(self._one, inputs)))
 
-    def _one(self, image: Float32[np.ndarray, "3 size size"]) -> Float32[np.ndarray, "1 features"]:
+    def _one(self, image: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "1 features"]:
         # the last bits of a convolution depend on the number of its threads, which is torch's own global setting
         if torch.get_num_threads() != 1:
             torch.set_num_threads(1)
@@ -45,12 +45,12 @@ class TorchGpu:
 
     batch_size: ClassVar[int] = 64
 
-    def __init__(self, module: nn.Module, size: int, precision: str, workers: int) -> None:
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], precision: str, workers: int) -> None:
         """Takes what `OpenVino` takes; the module is changed in place."""
         self._module = _in_precision(module, precision).cuda()
         self._precision = precision
         self._lock = Lock()
-        self._staging = torch.zeros(self.batch_size, 3, size, size, pin_memory=True)
+        self._staging = torch.zeros(self.batch_size, *shape, pin_memory=True)
 
     @staticmethod
     def identity(precision: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ class TorchGpu:
         }
 
     def run(self, inputs: list[np.ndarray]) -> Float32[np.ndarray, "clips features"]:
-        """Features of float32 inputs of shape (3, size, size), batch by batch.
+        """Features of float32 inputs, batch by batch.
 
         What the last batch lacks is filled up with what came before.
         """
@@ -107,4 +107,4 @@ def _in_precision(module: nn.Module, precision: str) -> nn.Module:
 
 
 def _channels_last(batch: Tensor) -> Tensor:
-    return batch.contiguous(memory_format=torch.channels_last)
+    return batch.contiguous(memory_format=torch.channels_last) if batch.ndim == 4 else batch

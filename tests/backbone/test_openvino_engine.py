@@ -14,7 +14,7 @@ import torch
 from src.backbone.openvino_engine import OpenVino
 
 def load():
-    return OpenVino(torch.nn.Flatten(), 4, "float32", 1)
+    return OpenVino(torch.nn.Flatten(), (3, 4, 4), "float32", 1)
 
 first = load()
 if sys.argv[1] == "in the order they were loaded":
