@@ -36,7 +36,7 @@ ONLY = {
     "openvino": ("backbone",),
     "mirdata": ("data.published",),
     "soundfile": ("data", "prepare"),
-    "torchaudio": ("data.audio", "spectrogram"),
+    "torchaudio": ("data.audio", "spectrogram", "backbone"),
     "audiomentations": ("robustness.perturb",),
     "hydra": ("config", "cli", "features.__main__", *COMMANDS),
     "omegaconf": ("config", "cli", "features.__main__", *COMMANDS),
