@@ -96,7 +96,7 @@ def _pretrained(bundle: str, weights_dir: Path) -> nn.Module:
     except (URLError, OSError) as error:
         raise UserError(
             f"backbone.weights: the weights of {bundle} are not in {weights_dir} and cannot be downloaded ({error}). "
-            f'a machine with a network, run: python -c "import torchaudio; torchaudio.pipelines.{bundle}.get_model('
+            f'On a machine with a network, run: python -c "import torchaudio; torchaudio.pipelines.{bundle}.get_model('
             f"dl_kwargs={{'model_dir': '{weights_dir}'}})\", and copy the file there. Without them: "
             "backbone.weights=random as a control"
         ) from error
