@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings, classes_of
 from src.data.paths import Paths
@@ -22,7 +24,7 @@ from src.head.transfer import FineTune, Transfer, check_head
 from src.tracking import provenance
 from src.tracking.ledger import Ledger
 from src.tracking.model_card import ModelCard
-from src.tracking.results import CORRECT, CorrectClips, log_results
+from src.tracking.results import CORRECT, CorrectClips, CrossValidated, log_results
 from src.tracking.store import RunRecord, Store, flat
 
 if TYPE_CHECKING:
@@ -78,14 +80,14 @@ class Experiment:
         Raises:
             UserError: classes to include or to relabel that the dataset has not, or a device that is not there.
         """
-        classes = classes_of(self.dataset, contents.dataset)
+        classes, own = classes_of(self.dataset, contents.dataset), self.split.own_key(contents.dataset)
         return {
             "version": RESULT_VERSION,
             "data": contents.digest(),
             "dataset": self.dataset.key(classes),
             "features": self.pipeline.key(),
             **fit_key(self.head, self.transfer, self.trainer),
-            "split": self.split.key_for(contents.dataset.base),
+            "split": {**self.split.key_for(contents.dataset.base), **({"own": digest_of(own)} if own else {})},
             "device": self.trainer.device() if "accelerator" in self.reads else None,
             "seed": self.seed if "seed" in self.reads else None,
         }
@@ -204,7 +206,9 @@ def run_experiment(experiment: Experiment, store: Store, *, force: bool, progres
                     save(learned.tuned, Path(folder))
                     run.artifacts(Path(folder))
             card = _card(experiment, learned)
-            correct = log_results(run, learned.material, learned.head, learned.seconds, experiment.settings, card)
+            correct = log_results(
+                run, learned.material, learned.head, learned.seconds, experiment.settings, card, learned.crossed
+            )
     return Outcome(run.run_id, correct.accuracy, len(correct.correct), learned.seconds, tags, correct)
 
 
@@ -215,6 +219,7 @@ class Learned:
     Attributes:
         seconds: per stage, of features and of learning.
         tuned: the network that was trained with the head; None: it stayed as it was.
+        crossed: where each fold tests in turn, what the folds' heads said; `head` was then fitted to all clips.
     """
 
     pipeline: FeaturePipeline
@@ -222,6 +227,7 @@ class Learned:
     head: FittedHead
     seconds: dict[str, float]
     tuned: "Tuned | None" = None
+    crossed: CrossValidated | None = None
 
 
 def learn(experiment: Experiment, contents: FileDigests, place: Runtime, logger: MetricLogger) -> Learned:
@@ -237,19 +243,41 @@ def learn(experiment: Experiment, contents: FileDigests, place: Runtime, logger:
     transfer = experiment.transfer
     material = prepare(experiment.dataset, contents, experiment.pipeline, experiment.split, place)
     start = time.perf_counter()
-    head = experiment.head.fit(
+    crossed = _crossed(experiment, material) if experiment.split.pooled else None
+    everything = replace(material, parts=["train"] * len(material.parts))  # for the model that a pooled run hands on
+    head = _fit(
+        experiment, material if crossed is None else everything, None if isinstance(transfer, FineTune) else logger
+    )
+    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
+    learned = Learned(experiment.pipeline, material, head, seconds, crossed=crossed)
+    if isinstance(transfer, FineTune):
+        return _fine_tuned(experiment, transfer, contents, learned, place, logger)
+    return learned
+
+
+def _fit(experiment: Experiment, material: LabelledFeatures, logger: MetricLogger | None) -> FittedHead:
+    return experiment.head.fit(
         material.examples("train"),
         material.examples("validation"),
         classes=len(material.dataset.classes),
         seed=experiment.seed,
         trainer=experiment.trainer,
-        logger=None if isinstance(transfer, FineTune) else logger,
+        logger=logger,
     )
-    seconds = {**material.extraction.seconds, "fit": time.perf_counter() - start}
-    learned = Learned(experiment.pipeline, material, head, seconds)
-    if isinstance(transfer, FineTune):
-        return _fine_tuned(experiment, transfer, contents, learned, place, logger)
-    return learned
+
+
+def _crossed(experiment: Experiment, material: LabelledFeatures) -> CrossValidated:
+    """Each fold's clips as the head says that was fitted without them."""
+    split, dataset = experiment.split, material.dataset
+    probabilities = np.zeros((len(dataset.clips), len(dataset.classes)), np.float32)
+    folds = [""] * len(dataset.clips)
+    for name, run in zip(split.fold_names(dataset), split.runs(dataset), strict=True):
+        of_fold = replace(material, parts=run.parts(dataset))
+        head, tested = _fit(experiment, of_fold, None), of_fold.where("test")
+        probabilities[tested] = head.predict_proba(material.extraction.features[tested])
+        for i in tested:
+            folds[i] = name
+    return CrossValidated(probabilities, folds)
 
 
 def _fine_tuned(
@@ -280,6 +308,11 @@ def _fine_tuned(
 def _check(experiment: Experiment) -> None:
     """Refuse what cannot be trained before a run begins."""
     if isinstance(experiment.transfer, FineTune):
+        if experiment.split.pooled:
+            raise UserError(
+                f"split.fold=all with transfer=finetune: a network is trained for one fold at a time; sweep the "
+                f"folds: -m split={experiment.split.name} 'split.fold=range({experiment.split.folds})'"
+            )
         from src.head.finetune import tunable  # here: torch and Lightning take seconds
 
         tunable(experiment.pipeline.backbone)
@@ -293,7 +326,7 @@ def _card(experiment: Experiment, learned: Learned) -> ModelCard:
         experiment.settled,
         learned.material.dataset.classes,
         learned.head.kind,
-        trained=[durations[i] for i in learned.material.where("train")],
+        trained=durations if learned.crossed else [durations[i] for i in learned.material.where("train")],
         every=durations,
         tuned=isinstance(experiment.transfer, FineTune),
     )
@@ -311,6 +344,8 @@ def _tags(experiment: Experiment, dataset: Dataset) -> dict[str, str]:
         "weights": backbone.weights,
         "head": experiment.head.name,
         "split": experiment.split.name,
+        **({"fold": fold} if (fold := experiment.split.tested_fold(dataset)) else {}),
+        **({"kind": "pooled"} if experiment.split.pooled else {}),
         "transfer": experiment.transfer.name,
         "seed": str(experiment.seed),
         "origin": dataset.origin,

@@ -109,8 +109,12 @@ def write_clips() -> Callable[..., list[Path]]:
 
 
 @pytest.fixture(scope="session")
-def kennel() -> Iterator[Kennel]:
+def kennel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kennel]:
     """A process that has imported everything, to begin others from."""
+    from mlflow import MlflowClient
+
+    database = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{database}").search_experiments(max_results=1)
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("kennel.py"))],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
@@ -118,7 +122,7 @@ def kennel() -> Iterator[Kennel]:
     assert process.stdin is not None
     assert process.stdout is not None
     assert json.loads(process.stdout.readline()) == {"ready": True}
-    here = Kennel(process)
+    here = Kennel(process, database)
     yield here
     for one in here.begun:
         if one.status is None:
@@ -139,8 +143,10 @@ def run_train(
     """
     logs = tmp_path_factory.mktemp("said")
 
-    def run(args: Sequence[str], cwd: Path, module: str = "src.train") -> subprocess.CompletedProcess[str]:
-        process = kennel.run(args, cwd, module=module, logs=logs)
+    def run(
+        args: Sequence[str], cwd: Path, module: str = "src.train", *, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        process = kennel.run(args, cwd, module=module, logs=logs, fresh=fresh)
         out, err = (path.read_bytes().decode() for path in (process.out, process.err) if path is not None)
         return subprocess.CompletedProcess(command(args, module), process.wait(), out, err)
 
@@ -275,9 +281,11 @@ def dataset_settings() -> Callable[..., Any]:
     from src.data.dataset import DatasetSettings
 
     def settings(root: Path | str, **changes: Any) -> DatasetSettings:
+        columns = {**dict.fromkeys(("file", "label", "group", "part", "fold"), "auto"), "start": None, "end": None}
         values: dict[str, Any] = {
-            "name": None, "base": None, "root": str(root), "classes": None, "include_classes": None, "label": "class",
-            "relabel": {}, "loudness_classes": 5, "source": "recordings", "start": 0.0, "duration": None,
+            "name": None, "base": None, "root": str(root), "layout": "classes", "lists": {}, "table": None,
+            "columns": columns, "where": {}, "classes": None, "include_classes": None, "label": "class", "relabel": {},
+            "loudness_classes": 5, "source": "recordings", "start": 0.0, "duration": None, "window": None, "hop": None,
             "sample_rate": None, "mono": "mean", "on_unreadable": "fail", "group_pattern": None, "clips_per_class": 60,
             "render_seed": 0,
         }  # fmt: skip

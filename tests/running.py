@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,7 @@ class Kennel:
     """See kennel.py."""
 
     process: subprocess.Popen[str]
+    database: Path | None = None
     begun: list[Process] = field(default_factory=list)
 
     def order(self, **order: Any) -> dict[str, Any]:
@@ -152,8 +154,17 @@ class Kennel:
         self.begun.append(Process(self, int(answer["pid"]), out, stage, err))
         return self.begun[-1]
 
-    def run(self, args: Sequence[str], cwd: Path, *, module: str = "src.train", **more: Any) -> Process:
-        """As `start`, to its end."""
+    def run(
+        self, args: Sequence[str], cwd: Path, *, module: str = "src.train", fresh: bool = False, **more: Any
+    ) -> Process:
+        """As `start`, to its end; training finds a database of MLflow's without runs, unless `fresh`.
+
+        MLflow takes two seconds to make one.
+        """
+        store = cwd / "mlruns"
+        if module == "src.train" and not fresh and not store.exists() and self.database is not None:
+            store.mkdir()
+            shutil.copy(self.database, store / "mlflow.db")
         process = self.start(args, cwd, module=module, **more)
         process.wait()
         return process

@@ -171,7 +171,7 @@ def test_a_sweep_over_steps_has_a_row_for_each(bench, birds, head):
 def test_a_head_without_randomness_has_one_run_for_all_seeds(bench, birds):
     first, again = (bench.run(*birds, "head=logistic", f"seed={seed}") for seed in (0, 1))
     assert (again.known, again.run_id) == (True, first.run_id)
-    forests = [bench.run(*birds, "head=random_forest", "head.trees=3", f"seed={seed}") for seed in (0, 1)]
+    forests = [bench.run(*birds, "head=random_forest", "head.n_estimators=3", f"seed={seed}") for seed in (0, 1)]
     assert forests[0].run_id != forests[1].run_id
 
 

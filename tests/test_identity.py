@@ -28,7 +28,7 @@ from src.data import manifest, sources
 from src.errors import UserError
 from src.experiment import Experiment, learn
 from src.features.labelled import Runtime, list_clips
-from src.tracking.results import predictions
+from src.tracking.results import Scored, predictions
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 CLIPS = 10
@@ -48,6 +48,9 @@ STEPS = ("trainer.max_steps=3", "trainer.validate_every=2", "trainer.batch_size=
 MLP = ("head=mlp", "head.hidden=[4]", *STEPS)
 TUNING = ("transfer.steps=2", "transfer.batch_size=4", "transfer.validate_every=2")
 RELABEL = "dataset.relabel={{size: {{small: [high], large: [mid, low]}}, pitch: {{a: [high, mid], b: [low]}}}}"
+COLUMNS = "{{file: auto, label: auto, group: other, part: auto, fold: auto, start: null, end: null}}"
+# Walked with folders and tables of classes.
+SEPARATE: dict[str, str | None] = dict.fromkeys(("dataset.layout", "dataset.hop", "dataset.table"))
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,36 @@ class Walk:
 
     Attributes:
         words: overrides of `BASE`. groups: whose settings are changed; empty text: those at the top level.
-        values: other values than those of `VALUES`, by setting. also: further settings that are changed.
+        values: other values than those of `VALUES`, by setting; None: refused here, and walked elsewhere.
+        also: further settings that are changed.
     """
 
     words: tuple[str, ...]
     groups: tuple[str, ...]
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str | None] = field(default_factory=dict)
     also: tuple[str, ...] = ()
 
 
 WALKS = {
-    "a folder, and where things are": Walk((), ("", "dataset", "tracking", "paths")),
+    "a folder, and where things are": Walk(
+        (), ("", "dataset", "tracking", "paths"), {"dataset.layout": None, "dataset.hop": None}
+    ),
+    "a table": Walk(
+        ("dataset.table='{tmp}/table.csv'",),
+        ("dataset",),
+        dict.fromkeys(("dataset.layout", "dataset.lists", "dataset.hop", "dataset.group_pattern"))
+        | {"dataset.table": "'{tmp}/other.csv'"},
+    ),
+    "windows": Walk(("dataset.window=0.15",), (), also=("dataset.window", "dataset.hop")),
     "classes by loudness": Walk(
         ("dataset.label=loudness", "dataset.loudness_classes=2"),
         ("dataset",),
-        {"dataset.label": "class", "dataset.include_classes": "[loud2, loud1]", "dataset.loudness_classes": "3"},
+        {
+            "dataset.label": "class",
+            "dataset.include_classes": "[loud2, loud1]",
+            "dataset.loudness_classes": "3",
+            **SEPARATE,
+        },
     ),
     "classes anew": Walk(
         ("dataset.label=size", RELABEL),
@@ -79,6 +97,7 @@ WALKS = {
             "dataset.label": "pitch",
             "dataset.include_classes": "[large, small]",
             "dataset.relabel": "{{size: {{small: [high, mid], large: [low]}}, pitch: {{a: [high, mid], b: [low]}}}}",
+            **SEPARATE,
         },
     ),
     "a rendered stand-in": Walk(
@@ -86,6 +105,7 @@ WALKS = {
         ("dataset",),
         {
             "dataset.base": "vocalist",
+            "dataset.hop": None,
             "dataset.classes": "{{mozart: [], beethoven: []}}",
             "dataset.include_classes": "[mozart, beethoven]",
             "dataset.source": "auto",
@@ -97,6 +117,7 @@ WALKS = {
         ("dataset",),
         {
             "dataset.base": "irmas",
+            "dataset.hop": None,
             "dataset.classes": "{{mozart: [], beethoven: []}}",
             "dataset.include_classes": "[mozart, beethoven]",
             "dataset.source": "auto",
@@ -138,11 +159,22 @@ WALKS = {
     "mlp": Walk(MLP, ("", "head", "trainer")),
     "one_vs_one": Walk(("head=one_vs_one", *STEPS), ("", "head", "trainer")),
     "logistic": Walk((), ("", "head", "trainer")),
-    "random_forest": Walk(("head=random_forest", "head.trees=5"), ("", "head", "trainer")),
+    "random_forest": Walk(("head=random_forest", "head.n_estimators=5"), ("", "head", "trainer")),
     "hash": Walk(("split=hash",), ("split",), {"split.name": "kfold"}),
     "stratified": Walk(("split=stratified",), ("split",)),
     "grouped": Walk(("split=grouped", "dataset.group_pattern='/(..)'"), ("split",)),
     "kfold": Walk(("split=kfold",), ("split",), {"split.name": "stratified"}),
+    "given": Walk(("split=given", "dataset.table='{tmp}/table.csv'"), ("split",), {"split.name": "stratified"}),
+    "folds": Walk(("split=folds", "split.folds=3"), ("split",), {"split.name": "stratified"}),
+    "own folds": Walk(
+        ("split=folds", "dataset.table='{tmp}/table.csv'"),
+        (),
+        also=("split.fold", "dataset.columns"),
+        values={"dataset.columns": COLUMNS.replace("fold: auto", "fold: part")},
+    ),
+    "leave_one_out": Walk(
+        ("split=leave_one_out", "dataset.group_pattern='/(.)'"), ("split",), {"split.name": "stratified"}
+    ),
     "frozen": Walk((*NETWORK, "transfer=frozen"), ("transfer",)),
     "finetune": Walk(
         (*NETWORK, "transfer=finetune", *TUNING),
@@ -163,7 +195,9 @@ VALUES = {
     "dataset.relabel": RELABEL.partition("=")[2], "dataset.loudness_classes": "3", "dataset.source": "auto",
     "dataset.start": "0.05", "dataset.duration": "0.1", "dataset.sample_rate": "4000", "dataset.mono": "left",
     "dataset.on_unreadable": "skip", "dataset.group_pattern": "'/(.)'", "dataset.clips_per_class": "7",
-    "dataset.render_seed": "1",
+    "dataset.render_seed": "1", "dataset.layout": "parts", "dataset.lists": "{{test: list.txt}}",
+    "dataset.table": "'{tmp}/table.csv'", "dataset.columns": COLUMNS, "dataset.where": "{{other: [a, b, c]}}",
+    "dataset.window": "0.1", "dataset.hop": "0.05",
     "preprocess.name": "other", "preprocess.levels_dbfs": "[-6, -3]",
     "spectrogram.height": "50", "spectrogram.pixels_per_second": "50", "spectrogram.reference": "peak",
     "spectrogram.fmin": "250", "spectrogram.fmax": "3000", "spectrogram.bins_per_octave": "6",
@@ -176,7 +210,7 @@ VALUES = {
     "backbone.antialias": "false", "backbone.standardize_features.published": "false",
     "backbone.standardize_features.random": "false",
     "head.learning_rate": "0.2", "head.weight_std": "0.1", "head.standardize": "false", "head.hidden": "[3]",
-    "head.activation": "tanh", "head.dropout": "0.5", "head.C": "0.1", "head.max_iter": "3", "head.trees": "7",
+    "head.activation": "tanh", "head.dropout": "0.5", "head.C": "0.1", "head.max_iter": "3", "head.n_estimators": "7",
     "head.max_features": "sqrt", "head.n_jobs": "2",
     "split.name": "kfold", "split.seed": "1", "split.folds": "4", "split.fold": "1",
     "trainer.max_steps": "4", "trainer.batch_size": "5", "trainer.validate_every": "1", "trainer.accelerator": "cpu",
@@ -236,6 +270,15 @@ def tmp(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of recordings and its copy, prepared sets, weights, and what `backbone=auto` came to."""
     folder = tmp_path_factory.mktemp("walk")
     write_sounds(folder / "sounds", ("high", "low", "mid"), 0)
+    (folder / "sounds" / "list.txt").write_text("high/00_0.wav\n")
+    listed = sorted((folder / "sounds").rglob("*.wav"))
+    rows = [
+        f"{path.relative_to(folder / 'sounds')},{path.parent.name},{'abcd'[i % 4]}{i % 3},{'abcd'[i % 4]},"
+        f"{('train', 'train', 'test')[i % 3]},{i % 3}"
+        for i, path in enumerate(listed)
+    ]
+    for name, chosen in (("table", rows), ("other", rows[1:])):
+        (folder / f"{name}.csv").write_text("\n".join(["file,label,group,other,part,fold", *chosen]))
     shutil.copytree(folder / "sounds", folder / "copied" / "sounds")
     prepared = (
         ".rendered/composer-60-seed0", ".rendered/composer-7-seed0", ".rendered/composer-60-seed1",
@@ -306,13 +349,20 @@ def result(config: Any, tmp: Path, cache_folder: Path) -> Result:
     place = Runtime(tmp / "data", cache_folder, experiment.workers, lambda _: None)
     contents = list_clips(experiment.dataset, place)
     learned = learn(experiment, contents, place, Nowhere())
-    extraction = learned.material.extraction
+    extraction, crossed = learned.material.extraction, learned.crossed
     return Result(
         experiment.identity(contents),
         experiment.cell(contents),
         json.dumps(experiment.pipeline.key()),
         {digest: row.tobytes() for digest, row in zip(extraction.digests, extraction.features, strict=True)},
-        predictions(learned.material, learned.head.predict_proba(extraction.features)),
+        predictions(
+            Scored.of(
+                learned.material,
+                learned.head.predict_proba(extraction.features) if crossed is None else crossed.probabilities,
+                None if crossed is None else crossed.folds,
+            ),
+            learned.material.dataset.classes,
+        ),
     )
 
 
@@ -346,6 +396,8 @@ def test_another_value_is_another_identity_or_the_same_bits(walk, composed, tmp,
     wrong = []
     for number, name in enumerate((*names(settings, walk.groups), *walk.also)):
         value = walk.values.get(name, VALUES.get(name))
+        if name in walk.values and value is None:
+            continue
         if value is None:
             wrong.append(f"{name}: has no other value here; give one in VALUES, and see what it does")
             continue

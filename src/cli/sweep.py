@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from src.cli import launch, terminal
-from src.config.jobs import Composer, Words, jobs_of
+from src.config.jobs import Composer, Words, compose_once, jobs_of
 from src.errors import UserError, redact
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class SweepCallback(Callback):
                 self._jobs = jobs_of(sweeper.params or {}, words)
             except HydraException:  # the sweeper, which comes next, raises it again
                 return
+            compose_once()
             if config.hydra.job.name == "train":
                 _check(self._jobs)
         self._folder = Path(config.hydra.sweep.dir).absolute() / f"results-{uuid.uuid4().hex[:12]}"

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,7 @@ def comparison(results: "Sequence[JobResult]") -> str:
     """
     cell_of_run: dict[str, object] = {}
     cells: dict[object, list[JobResult]] = defaultdict(list)
-    for result in results:
+    for result in _pooled(results):
         if result.outcome:
             tags = result.outcome["tags"]
             cell = cell_of_run.setdefault(_identity(result), tags.get("cell") or (cell_of(tags), _settings(result)))
@@ -70,6 +71,49 @@ def comparison(results: "Sequence[JobResult]") -> str:
     if any(row[7] == "rendered" for row in rows):
         notes.append("rendered: a synthesised stand-in, not comparable with published numbers")
     return "\n".join((text_table(header, rows), *notes, *_repeated(results)))
+
+
+def _pooled(results: "Sequence[JobResult]") -> "list[JobResult]":
+    """Jobs that tested one fold each, as one for all the clips of their folds; a seed by itself, if it has as many."""
+    single: list[JobResult] = []
+    folds: dict[tuple[Any, ...], dict[str, JobResult]] = defaultdict(dict)
+    for result in results:
+        tags = (result.outcome or {}).get("tags", {})
+        if tags.get("fold", "all") == "all" or (result.outcome or {}).get("correct") is None:
+            single.append(result)
+            continue
+        settings = tuple(word for word in _settings(result) if not word.startswith("split.fold="))
+        folds[cell_of(tags), settings, tags["seed"]].setdefault(tags["fold"], result)
+    most = {key[:2]: max(len(of) for other, of in folds.items() if other[:2] == key[:2]) for key in folds}
+    for key, of_fold in folds.items():
+        members = [of_fold[name] for name in sorted(of_fold)]
+        whole = len(members) > 1 and len(members) == most[key[:2]]
+        single += [_one_of(members)] if whole else members
+    return single
+
+
+def _one_of(members: "Sequence[JobResult]") -> "JobResult":
+    outcomes = [member.outcome for member in members if member.outcome]
+    groups: list[int] = []
+    for outcome in outcomes:  # numbers of groups are each run's own
+        groups += [len(groups) + group for group in outcome["correct"]["groups"]]
+    correct = "".join(outcome["correct"]["correct"] for outcome in outcomes)
+    digests = [outcome["correct"]["digest"] for outcome in outcomes]
+    tags = {**outcomes[0]["tags"], "identity": " ".join(sorted(_identity(member) for member in members))}
+    tags.pop("cell", None)
+    tags["fold"] = f"{len(members)} folds"
+    common = set.intersection(*(set(member.overrides) for member in members))
+    return replace(
+        members[0],
+        overrides=[word for word in members[0].overrides if word in common],
+        outcome={
+            **outcomes[0],
+            "accuracy": correct.count("1") / len(correct),
+            "test_clips": len(correct),
+            "tags": tags,
+            "correct": {"digest": " ".join(digests), "groups": groups, "correct": correct},
+        },
+    )
 
 
 def _identity(result: "JobResult") -> str:
@@ -124,8 +168,16 @@ def _row(tags: dict[str, str], settings: Sequence[str], members: Sequence[dict[s
         str(len(members)),
         clips or str(members[0]["test_clips"]),
         tags["origin"],
-        ", ".join((made_by(tags), *settings)),
+        ", ".join((made_by(tags), *settings, *_folds(members))),
     )
+
+
+def _folds(members: Sequence[dict[str, Any]]) -> list[str]:
+    """Which fold tested, or how many did."""
+    names = {member["tags"].get("fold", "") for member in members} - {""}
+    return [
+        "each fold in turn" if name == "all" else name if name.endswith(" folds") else f"fold {name}" for name in names
+    ]
 
 
 def _tested(runs: Sequence[dict[str, Any] | None]) -> tuple[Interval | None, str]:

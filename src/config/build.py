@@ -329,7 +329,7 @@ def image_transform(settings: Mapping[str, Any]) -> ImageTransform:
     """How a waveform becomes a picture under these settings."""
     dataset = build("dataset", settings["dataset"], DatasetSettings)
     return ImageTransform(
-        window=dataset.window,
+        window=dataset.cut,
         mono=dataset.mono,
         preprocess=build("preprocess", settings["preprocess"], Preprocess),
         spectrogram=cast(Spectrogram, build("spectrogram", settings["spectrogram"], object)),

@@ -133,6 +133,16 @@ def _of_dataset(chosen: Choices, source: str) -> dict[str, str]:
         found["dataset.relabel"] = (
             f"dataset.label={dataset.label} does not read it; set dataset.label to one of its names"
         )
+    if chosen.split.name != "given":
+        found["dataset.lists"] = f"split={chosen.split.name} does not read it; leave it out, or add split=given"
+    if dataset.table is None:
+        reason = "there is no table; add dataset=table dataset.table=PATH, or leave it out"
+        found |= {"dataset.columns": reason, "dataset.where": reason}
+    else:
+        found["dataset.group_pattern"] = "the groups of a table are in a column; set dataset.columns.group=NAME instead"
+    if source != "recordings":
+        reason = f"the clips of {dataset.title} are {source}; leave it out"
+        found |= dict.fromkeys(("dataset.layout", "dataset.lists", "dataset.table"), reason)
     if source != "rendered":
         clips = f"recordings in {dataset.root}" if source == "recordings" else "published ones"
         for key in ("clips_per_class", "render_seed"):

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,12 +11,16 @@ from typing import Any, Literal
 from src.data import folder, manifest
 from src.data.audio import MONO, Window
 from src.data.clip import Clip, Dataset, Origin
+from src.data.parts import Part, are_parts, fold_of, part_of
+from src.data.table import Role, TableSettings
+from src.data.table import read as read_table
 from src.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
 _WAY_OUT = "Make them readable, or leave them out with dataset.on_unreadable=skip"
 SOURCES = ("auto", "recordings", "published", "rendered", "files")
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,12 @@ class DatasetSettings:
     Attributes:
         name: shown in tables; None: the root folder's name.
         base: the dataset whose audio and split are used; None: its own name.
-        root: folder of `<class>/<audio files>`.
+        root: folder of `<class>/<audio files>`; of a table, the folder that its file names are relative to.
+        layout: `classes`: a folder for each class below root; `parts`: below root a folder for each part (train,
+            validation, test) or fold (fold1, fold2 ...), and in each one for each class.
+        lists: part to a text file, relative to root, that names its files, one a line, relative to root; files on no
+            list train.
+        table: path of a table of clips; None: there is none. columns, where: see `data.table.TableSettings`.
         classes: label to its other names; None: every folder below root is a class.
         include_classes: the labels that take part; None: all.
         label: `class`, `loudness` (equal classes by RMS, quietest first), or a key of `relabel`.
@@ -35,6 +44,8 @@ class DatasetSettings:
         source: `recordings`, `published`, `rendered`, or `auto`: the first of these that is there; `files`: every audio
             file below root, without labels.
         start, duration: the clip within each file in seconds (duration None: to the end).
+        window, hop: each clip is cut into windows of this length, this far apart, in seconds; None: it is not, and
+            windows follow each other.
         sample_rate: resample to this rate; None: keep each file's own.
         mono: `mean` of the channels or `left`, for pictures.
         on_unreadable: `fail` names every unusable file and stops; `skip` leaves them out and records which.
@@ -46,6 +57,11 @@ class DatasetSettings:
     name: str | None
     base: str | None
     root: str
+    layout: Literal["classes", "parts"]
+    lists: dict[Part, str | None]
+    table: str | None
+    columns: dict[Role, str | list[str] | None]
+    where: dict[str, str | int | float | list[str | int | float]]
     classes: dict[str, list[str]] | None
     include_classes: list[str] | None
     label: str
@@ -54,6 +70,8 @@ class DatasetSettings:
     source: str
     start: float
     duration: float | None
+    window: float | None
+    hop: float | None
     sample_rate: int | None
     mono: Literal["mean", "left"]
     on_unreadable: Literal["fail", "skip"]
@@ -71,17 +89,27 @@ class DatasetSettings:
             raise UserError(f"dataset.label: got {self.label!r}; expected one of {choices}")
         if self.clips_per_class != "full" and self.clips_per_class < 2:
             raise UserError(f"dataset.clips_per_class: got {self.clips_per_class}; expected 2 or more, or full")
+        if self.window is not None and self.window <= 0:
+            raise UserError(f"dataset.window: got {self.window}; expected seconds above 0, or null")
+        if self.hop is not None and (self.window is None or not self.hop > 0):
+            raise UserError(f"dataset.hop={self.hop}: expected seconds above 0 between windows, beside dataset.window")
+        if self.table is not None and (any(self.lists.values()) or self.layout != "classes"):
+            raise UserError(
+                "dataset.table: parts come from its column (dataset.columns.part), not from folders or lists"
+            )
         if self.loudness_classes < 2:
             raise UserError(f"dataset.loudness_classes: got {self.loudness_classes}; expected 2 or more")
 
     @property
-    def window(self) -> Window:
+    def cut(self) -> Window:
         """The clip within each file."""
         return Window(self.start, self.duration, self.sample_rate)
 
     @property
     def title(self) -> str:
         """The dataset's name in tables, tags and paths."""
+        if self.name is None and self.table is not None:
+            return folder.slug(Path(self.table).stem)
         return self.name or folder.slug(Path(self.root).resolve().name)
 
     def key(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -91,7 +119,10 @@ class DatasetSettings:
             classes: those that a classifier tells apart, in the order of its outputs: ties go to the first, and
                 batches are drawn class by class.
         """
-        key = {"name": self.title, "classes": list(classes), "label": self.label, "on_unreadable": self.on_unreadable}
+        key: dict[str, Any] = {"name": self.title, "classes": list(classes), "label": self.label}
+        key["on_unreadable"] = self.on_unreadable
+        if self.window is not None:
+            key |= {"window": self.window, "hop": self.hop or self.window}
         if self.label == "loudness":
             return {**key, "loudness_classes": self.loudness_classes}
         if self.label == "class":
@@ -109,39 +140,37 @@ class DatasetSettings:
 
 
 def recordings(settings: DatasetSettings) -> Dataset | None:
-    """The user's own recordings below `root`, or None where no class folder is there.
+    """The user's own recordings: of a table, or below `root`; None where no class folder is there.
 
     Files of formats that are not decoded, and links to what is there already, are reported as warnings.
 
     Raises:
-        UserError: some but not all classes are there, one class only, an empty class, ambiguous folders, one file in
-            two classes, or (unless `on_unreadable` is `skip`) a folder that cannot be listed.
+        UserError: some but not all classes are there, one class only, an empty class, ambiguous folders, folders of
+            parts in place of classes, one file in two classes, or (unless `on_unreadable` is `skip`) a folder that
+            cannot be listed; of a table, as `table.read`.
     """
     root = Path(settings.root)
-    folders, listed = folder.list_root(root, settings.classes)
-    if settings.on_unreadable == "fail" or not folders:
+    if settings.table is not None:
+        return _from_table(settings, Path(settings.table), root if settings.root else Path(settings.table).parent)
+    found, listed = _class_folders(settings, root)
+    if settings.on_unreadable == "fail" or not found:
         folder.check_readable(listed.unreadable, _WAY_OUT)
-    if not folders:
+    if not found:
         return None
+    if settings.layout == "classes" and settings.classes is None and are_parts(found):
+        raise UserError(_meant_parts(root, list(found)))
     loose = listed.audio
-    labels = tuple(settings.classes) if settings.classes else tuple(sorted(folders))
+    labels = tuple(settings.classes) if settings.classes else tuple(sorted(found))
     if settings.include_classes and settings.label == "class":
         labels = tuple(label for label in labels if label in settings.include_classes)
-    missing = [label for label in labels if label not in folders]
+    missing = [label for label in labels if label not in found]
     if missing:
         raise UserError(
             f"{printable(root)}: no folder for {', '.join(missing)}; expected {printable(root)}/<class>/<audio files> "
             f"for each of {', '.join(labels)}. Add the recordings, or leave classes out: "
-            f"'dataset.include_classes=[{','.join(folders)}]'"
+            f"'dataset.include_classes=[{','.join(found)}]'"
         )
-    clips: list[Clip] = []
-    empty: UserError | None = None
-    for label in labels:
-        of_class, found = folder.scan(folders[label], label, settings.group_pattern)
-        if not of_class:
-            empty = empty or folder.no_audio(f"{printable(folders[label])}: no audio files", found)
-        clips += of_class
-        listed.add(found)
+    clips, empty = _scanned(settings, found, labels, listed)
     if settings.on_unreadable == "fail":
         folder.check_readable(listed.unreadable, _WAY_OUT)
     if empty is not None:
@@ -154,6 +183,8 @@ def recordings(settings: DatasetSettings) -> Dataset | None:
     for note in major:
         log.warning("%s: %s", settings.title, note)
     made_by = f"recordings in {printable(root)}"
+    if any(settings.lists.values()):
+        clips = _listed_parts(settings, root, clips)
     return _checked(settings, root, clips, labels, "recorded", made_by, (*minor, *major))
 
 
@@ -177,6 +208,168 @@ def files(settings: DatasetSettings) -> Dataset | None:
     clips = [Clip(path, "", printable(path.relative_to(root).with_suffix("").as_posix())) for path in listed.audio]
     made_by = f"recordings in {printable(root)}"
     return Dataset(settings.title, settings.title, root, (), tuple(clips), "recorded", made_by, (*minor, *major))
+
+
+def _class_folders(
+    settings: DatasetSettings, root: Path
+) -> "tuple[dict[str, list[tuple[_Top, Path]]], folder.Listing]":
+    """Folders of each class, by label, and what else lies beside them."""
+    listed = folder.Listing()
+    found: dict[str, list[tuple[_Top, Path]]] = {}
+    for top in _tops(settings, root):
+        folders, here = folder.list_root(top.path, settings.classes)
+        listed.add(here)
+        for label, path in folders.items():
+            found.setdefault(label, []).append((top, path))
+    return found, listed
+
+
+def _scanned(
+    settings: DatasetSettings,
+    found: "Mapping[str, Sequence[tuple[_Top, Path]]]",
+    labels: Sequence[str],
+    listed: folder.Listing,
+) -> tuple[list[Clip], UserError | None]:
+    """Clips of the classes, and the error of the first folder without any; what lies in them is added to `listed`."""
+    clips: list[Clip] = []
+    empty: UserError | None = None
+    for label in labels:
+        for top, path in found[label]:
+            of_class, inside = folder.scan(path, label, settings.group_pattern)
+            if not of_class:
+                empty = empty or folder.no_audio(f"{printable(path)}: no audio files", inside)
+            clips += [top.placed(clip) for clip in of_class]
+            listed.add(inside)
+    return clips, empty
+
+
+@dataclass(frozen=True)
+class _Top:
+    """A folder of class folders: the dataset's own, or that of one part or fold."""
+
+    path: Path
+    part: Part | None = None
+    fold: str | None = None
+
+    def placed(self, clip: Clip) -> Clip:
+        """The clip with its part or fold, and a name that no clip of another one has."""
+        if self.part is None and self.fold is None:
+            return clip
+        inside = clip.name.removeprefix(f"{clip.label}/")
+        name = f"{clip.label}/{folder.text_of(self.path.name)}/{inside}"
+        return replace(clip, name=name, part=self.part, fold=self.fold)
+
+
+def _tops(settings: DatasetSettings, root: Path) -> list[_Top]:
+    if settings.layout == "classes":
+        return [_Top(root)]
+    try:
+        names = sorted(path.name for path in root.iterdir() if path.is_dir() and not folder.is_ignored(path.name))
+    except OSError as error:
+        raise UserError(f"{printable(root)}: cannot be listed ({error.strerror})") from error
+    parts, folds = part_of(names), {name: fold_of(name) for name in names}
+    tops = [_Top(root / name, parts[name], folds[name]) for name in names if parts[name] or folds[name]]
+    if len(tops) < 2 or len({top.fold is None for top in tops}) != 1:
+        raise UserError(
+            f"{printable(root)}: found the folders {', '.join(map(printable, names)) or 'none'}; dataset.layout=parts "
+            "expects train, validation (or none) and test, or fold1, fold2 and so on, each with a folder for each class"
+        )
+    return tops
+
+
+def _meant_parts(root: Path, names: Sequence[str]) -> str:
+    split = "folds" if fold_of(names[0]) else "given"
+    return (
+        f"{printable(root)}: its folders {', '.join(sorted(names))} are parts of a split, not classes. For that:\n"
+        f"  python -m src.train dataset=parts dataset.root={printable(root)} split={split}\n"
+        f"If they are classes, name them: 'dataset.classes={{{','.join(f'{name}:[]' for name in sorted(names))}}}'"
+    )
+
+
+def _listed_parts(settings: DatasetSettings, root: Path, clips: Sequence[Clip]) -> list[Clip]:
+    """Clips with the parts that lists of files name."""
+    parts: dict[Path, Part] = {}
+    known = {clip.path for clip in clips}
+    for part, name in settings.lists.items():
+        if name is None:
+            continue
+        try:
+            lines = (root / name).read_text("utf-8-sig").splitlines()
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"dataset.lists.{part}={name}: {printable(root / name)} cannot be read ({error})"
+            ) from error
+        paths = [root / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        strangers = [path for path in paths if path not in known]
+        if strangers and settings.include_classes is None and settings.classes is None:
+            raise UserError(
+                f"{printable(root / name)}: {len(strangers)} of {len(paths)} names are no clips of {settings.title}, "
+                f"e.g. {printable(strangers[0])}; expected paths relative to {printable(root)}"
+            )
+        twice = [path for path in paths if parts.get(path, part) != part]
+        if twice:
+            raise UserError(f"dataset.lists: {printable(twice[0])} is on the lists of {parts[twice[0]]} and {part}")
+        parts |= dict.fromkeys(paths, part)
+    if settings.lists.get("train"):
+        clips = [clip for clip in clips if clip.path in parts]
+    return [replace(clip, part=parts.get(clip.path, "train")) for clip in clips]
+
+
+def _from_table(settings: DatasetSettings, path: Path, root: Path) -> Dataset:
+    clips, notes = read_table(
+        TableSettings(
+            path, root, settings.columns, settings.where, settings.classes, skip=settings.on_unreadable == "skip"
+        )
+    )
+    cut = (settings.start, settings.duration) != (0.0, None)
+    if cut and any(clip.excerpt is not None for clip in clips):
+        raise UserError(
+            "dataset.start, dataset.duration: the table says where each clip starts and ends; leave them out"
+        )
+    if settings.group_pattern is not None:
+        raise UserError("dataset.group_pattern: the groups of a table are in a column; set dataset.columns.group=NAME")
+    there = {clip.label for clip in clips}
+    labels = tuple(label for label in settings.classes or sorted(there) if label in there)
+    made_by = f"recordings listed in {printable(path)}"
+    return _checked(settings, root, clips, labels, "recorded", made_by, tuple(notes))
+
+
+def windowed(settings: DatasetSettings, dataset: Dataset, seconds: Callable[[Path], float | None]) -> Dataset:
+    """Each clip cut into windows that inherit its label, group, part and fold.
+
+    Windows of a file share a group, so that a file is never on both sides of a split that knows groups. A rest of half
+    a window or more is one more, shorter window; a clip shorter than a window is one.
+
+    Args:
+        seconds: duration of a file; None where it cannot be read, which is told when it is decoded.
+    """
+    if settings.window is None:
+        return dataset
+    length, hop = settings.window, settings.hop or settings.window
+    clips: list[Clip] = []
+    for clip in dataset.clips:
+        start, end = clip.excerpt or (settings.start, None)
+        total = seconds(clip.path)
+        if total is None:
+            clips.append(clip)
+            continue
+        if end is None:
+            end = total if clip.excerpt or settings.duration is None else min(total, start + settings.duration)
+        count = max(1, int((end - start - length) / hop + 1 + _ROUNDING))
+        spans = [(start + k * hop, start + k * hop + length) for k in range(count)]
+        rest = start + count * hop
+        if end - rest >= length / 2 and spans[-1][1] < end - _ROUNDING:
+            spans.append((rest, end))
+        clips += [
+            replace(
+                clip,
+                excerpt=(round(first, 6), round(min(last, end), 6)),
+                window_of=clip.id,
+                group=clip.group or clip.name,
+            )
+            for first, last in spans
+        ]
+    return replace(dataset, clips=tuple(clips))
 
 
 def prepared(settings: DatasetSettings, where: Path) -> Dataset | None:
@@ -211,7 +404,7 @@ def _checked(
             f"{printable(root)}: lists clips of {', '.join(unknown)}; dataset.classes has {', '.join(labels)}. "
             "Prepare it again"
         )
-    ordered = tuple(sorted(clips, key=lambda clip: (labels.index(clip.label), clip.name, clip.path.suffix)))
+    ordered = tuple(sorted(clips, key=_order(labels)))
     for one, other in pairwise(ordered):
         if one.id == other.id:
             paths = f"{printable(one.path)}, {printable(other.path)}"
@@ -300,5 +493,15 @@ def select_classes(dataset: Dataset, labels: Sequence[str] | None) -> Dataset:
 
 def _with_labels(dataset: Dataset, labels: Sequence[str], classes: tuple[str, ...]) -> Dataset:
     clips = [replace(clip, label=label) for clip, label in zip(dataset.clips, labels, strict=True)]
-    ordered = sorted(clips, key=lambda clip: (classes.index(clip.label), clip.name, clip.path.suffix))
+    ordered = sorted(clips, key=_order(classes))
     return replace(dataset, classes=classes, clips=tuple(ordered))
+
+
+def _order(classes: Sequence[str]) -> Callable[[Clip], tuple[int, str, str, float]]:
+    position = {label: number for number, label in enumerate(classes)}
+    return lambda clip: (
+        position[clip.label],
+        clip.name,
+        clip.path.suffix,
+        0.0 if clip.excerpt is None else clip.excerpt[0],
+    )

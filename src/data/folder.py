@@ -254,9 +254,9 @@ def scan(folder: Path, label: str, group_pattern: str | None) -> tuple[list[Clip
     Raises:
         UserError: a path does not match `dataset.group_pattern`.
     """
-    found, heading, clips = listing(folder), _text(folder.name), []
+    found, heading, clips = listing(folder), text_of(folder.name), []
     for path in found.audio:
-        inside = _text(path.relative_to(folder).as_posix())
+        inside = text_of(path.relative_to(folder).as_posix())
         name = f"{label}/{inside[: -len(path.suffix)]}"
         clips.append(Clip(path, label, name, _group(f"{heading}/{inside}", group_pattern)))
     return clips, found
@@ -331,7 +331,7 @@ def _undecoded(files: Sequence[Path]) -> str:
     )
 
 
-def _text(name: str) -> str:
+def text_of(name: str) -> str:
     """A name as clips and groups have it: composed letters, nothing that cannot be printed or stored."""
     return printable(unicodedata.normalize("NFC", name))
 

@@ -44,7 +44,7 @@ def serving(settings: DatasetSettings, data: Path) -> str:
     """
     if settings.source != "auto":
         return settings.source
-    if folder.class_folders(Path(settings.root), settings.classes):
+    if settings.table is not None or folder.class_folders(Path(settings.root), settings.classes):
         return "recordings"
     published = manifest.read(published_folder(data, settings.base or settings.title)) is not None
     return "published" if published else "rendered"

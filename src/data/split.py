@@ -1,10 +1,11 @@
 """Which clips train, validate and test. Every rule depends on the clips alone, never on the condition or the seed."""
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,12 +13,18 @@ from jaxtyping import Int64
 
 from src.data.clip import Clip, Dataset
 from src.data.duplicates import SAME_BYTES
+from src.data.parts import Part
 from src.errors import UserError
 
-Part = Literal["train", "validation", "test"]
-RULES = ("hash", "stratified", "grouped", "kfold")
+RULES = ("hash", "stratified", "grouped", "kfold", "given", "folds", "leave_one_out")
+FOLDED = ("kfold", "folds", "leave_one_out")
+"""Rules of which one fold after the other may test."""
 _LARGEST_HASH = 2**27 - 1
 _TENTHS = 10
+_GROUPS_FROM = (
+    "groups come from a table's column (dataset.columns.group), or from dataset.group_pattern, a regular expression "
+    "whose first group names the recording (matched on class/file)"
+)
 
 
 @dataclass(frozen=True)
@@ -25,43 +32,118 @@ class Split:
     """A rule that gives each clip its part.
 
     Attributes:
-        name: `hash` (the paper's), `stratified`, `grouped` or `kfold`.
-        seed: of the shuffling; `hash` has none.
-        folds, fold: of `kfold`: how many, and which one tests (the next one validates).
+        name: `hash` (the paper's), `stratified`, `grouped`, `kfold` (one fold tests, the next validates), `given` (the
+            dataset's own parts), `folds` (the dataset's own folds, or made ones; one tests, all others train) or
+            `leave_one_out` (one group tests, all others train).
+        seed: of the shuffling. folds: how many are made.
+        fold: which one tests, from 0, or `all`: each in turn, so that every clip is tested once.
     """
 
     name: str
     seed: int
     folds: int
-    fold: int
+    fold: int | Literal["all"]
 
     def __post_init__(self) -> None:
         if self.name not in RULES:
             raise UserError(f"split.name: got {self.name!r}; expected one of {', '.join(RULES)}")
-        if self.name == "kfold" and not (self.folds >= 3 and 0 <= self.fold < self.folds):
+        least = {"kfold": 3, "folds": 2}.get(self.name)
+        if least is not None and self.folds < least:
+            validates = ", one validates" * (self.name == "kfold")
             raise UserError(
-                f"split.folds={self.folds} split.fold={self.fold}: expected at least 3 folds (one tests, one "
-                "validates, the rest train) and a fold from 0 to folds - 1"
+                f"split.folds={self.folds}: expected at least {least} (one tests{validates}, the rest train)"
             )
+        if self.name in FOLDED and self.fold != "all":
+            most = self.folds - 1 if self.name == "kfold" else None
+            if self.fold < 0 or (most is not None and self.fold > most):
+                above = "" if most is None else f" to {most}"
+                raise UserError(f"split.fold={self.fold}: expected a fold from 0{above}, or all")
 
     def key(self) -> dict[str, str | int]:
         """What determines the parts, besides the clips: settings that this rule does not read are left out."""
-        if self.name == "hash":
-            return {"name": self.name}
-        if self.name == "kfold":
-            return {"name": self.name, "seed": self.seed, "folds": self.folds, "fold": self.fold}
-        return {"name": self.name, "seed": self.seed}
+        key: dict[str, str | int] = {"name": self.name}
+        if self.name in ("stratified", "grouped", "kfold", "folds"):
+            key["seed"] = self.seed
+        if self.name in ("kfold", "folds"):
+            key["folds"] = self.folds
+        if self.name in FOLDED:
+            key["fold"] = self.fold
+        return key
 
     def key_for(self, base: str) -> dict[str, str | int]:
         """As `key`, with the name of the base dataset where the rule reads it."""
         return {**self.key(), "base": base} if self.name == "hash" else self.key()
 
-    def parts(self, dataset: Dataset) -> list[Part]:
-        """The part of each clip, in the dataset's order.
+    def own_key(self, dataset: Dataset) -> dict[str, str]:
+        """The dataset's own part or fold of each clip, where the rule reads it; empty where it does not."""
+        if self.name == "given":
+            return {clip.id: clip.part for clip in dataset.clips if clip.part is not None}
+        if self.name == "folds":
+            return {clip.id: clip.fold for clip in dataset.clips if clip.fold is not None}
+        return {}
+
+    @property
+    def pooled(self) -> bool:
+        """Whether every fold tests in turn."""
+        return self.name in FOLDED and self.fold == "all"
+
+    def runs(self, dataset: Dataset) -> list["Split"]:
+        """A split for each fold that tests; the split itself where that is one."""
+        return [replace(self, fold=fold) for fold in range(len(self.fold_names(dataset)))] if self.pooled else [self]
+
+    def fold_names(self, dataset: Dataset) -> list[str]:
+        """What each fold is called: the dataset's own name, the group that is left out, or its number.
 
         Raises:
-            UserError: `grouped` without known groups, a class left without training clips.
+            UserError: `leave_one_out` with fewer than two groups, own folds for some clips only, or fewer than two.
         """
+        clips = dataset.clips
+        if self.name == "leave_one_out":
+            groups = sorted({clip.group for clip in clips if clip.group is not None}, key=_natural)
+            lacking = sum(clip.group is None for clip in clips)
+            if len(groups) < 2 or lacking:
+                raise UserError(
+                    f"{dataset.name}: split=leave_one_out leaves out each group, but {len(groups)} groups are known "
+                    f"and {lacking} clips have none; {_GROUPS_FROM}"
+                )
+            return groups
+        own = {clip.fold for clip in clips}
+        if self.name == "folds" and own != {None}:
+            if None in own or len(own) < 2:
+                raise UserError(
+                    f"{dataset.name}: split=folds: {sum(clip.fold is None for clip in clips)} of {len(clips)} clips "
+                    f"have no fold, the others {len(own - {None})}; expected one of two or more for each"
+                )
+            return sorted((fold for fold in own if fold is not None), key=_natural)
+        return [str(fold) for fold in range(self.folds)]
+
+    def tested_fold(self, dataset: Dataset) -> str:
+        """What the fold that tests is called; empty for rules without folds, `all` where each does in turn.
+
+        Raises:
+            UserError: as `fold_names`, or there are fewer folds.
+        """
+        if self.name not in FOLDED:
+            return ""
+        names = self.fold_names(dataset)
+        if self.fold == "all":
+            return "all"
+        if self.fold >= len(names):
+            raise UserError(
+                f"split.fold={self.fold}: {dataset.name} has {len(names)} folds; expected 0 to {len(names) - 1}"
+            )
+        return names[self.fold]
+
+    def parts(self, dataset: Dataset) -> list[Part]:
+        """The part of each clip, in the dataset's order; where every fold tests in turn, `test` for all.
+
+        Raises:
+            UserError: what the rule needs is not known of the clips, or a class is left without training clips.
+        """
+        if self.pooled:
+            for run in self.runs(dataset):
+                run.parts(dataset)
+            return ["test"] * len(dataset.clips)
         parts = self.assign(dataset)
         missing = _untrained(dataset, parts)
         if missing:
@@ -91,7 +173,9 @@ class Split:
         """The part of each clip, whatever that leaves for a class; what another rule replaces."""
         if self.name == "hash":
             return [hash_part(dataset.base, clip.name) for clip in dataset.clips]
-        return self._folded(dataset)
+        if self.name == "given":
+            return _given(dataset)
+        return self._left_out(dataset) if self.name in ("folds", "leave_one_out") else self._folded(dataset)
 
     def _works(self, dataset: Dataset) -> bool:
         """Whether every class has training clips and there are test clips."""
@@ -107,6 +191,10 @@ class Split:
         Splits that ignore groups are not recommended for clips whose groups are known.
         """
         known = _groups_known(dataset)
+        if self.name == "given":
+            return "add clips to that part, or let another split make the parts: split=" + (
+                "grouped" if known else "stratified"
+            )
         others = [
             name
             for name in (("grouped", "kfold") if known else ("stratified", "kfold"))
@@ -119,19 +207,26 @@ class Split:
             ways.append(f"leave {' and '.join(missing)} out with dataset.include_classes")
         return ", or ".join(ways)
 
+    def _left_out(self, dataset: Dataset) -> list[Part]:
+        """One fold or group tests, all others train."""
+        tested = self.tested_fold(dataset)
+        if self.name == "leave_one_out":
+            folds: Sequence[str | None] = [clip.group for clip in dataset.clips]
+        elif dataset.clips[0].fold is not None:
+            folds = [clip.fold for clip in dataset.clips]
+        else:
+            folds = [str(fold) for fold in assign_folds(*_units(dataset), folds=self.folds, seed=self.seed)]
+        return ["test" if fold == tested else "train" for fold in folds]
+
     def _folded(self, dataset: Dataset) -> list[Part]:
         if self.name == "grouped" and not _groups_known(dataset):
             raise UserError(
-                f"split=grouped: the clips of {dataset.name} have no groups; set dataset.group_pattern to a regular "
-                "expression whose first group names the recording (matched on class/file), or use split=stratified"
+                f"split=grouped: the clips of {dataset.name} have no groups; {_GROUPS_FROM}, or use split=stratified"
             )
-        # A base clip's name stands for the clip, so that the order of files on disk decides nothing.
-        # Files with the same bytes are one unit, for `stratified` as well.
-        single = self.name == "stratified"
-        units = [clip.original or clip.name if single or clip.group is None else clip.group for clip in dataset.clips]
         folds = self.folds if self.name == "kfold" else _TENTHS
-        tests = self.fold if self.name == "kfold" else 0
-        assigned = assign_folds([clip.label for clip in dataset.clips], units, folds=folds, seed=self.seed)
+        tests = int(self.fold) if self.name == "kfold" else 0
+        labels, units = _units(dataset, single=self.name == "stratified")
+        assigned = assign_folds(labels, units, folds=folds, seed=self.seed)
         validates = (tests + 1) % folds
         return ["test" if f == tests else "validation" if f == validates else "train" for f in assigned]
 
@@ -177,11 +272,50 @@ def assign_folds(labels: Sequence[str], units: Sequence[str], *, folds: int, see
     return np.array([chosen[position[unit]] for unit in units], dtype=np.int64)
 
 
+def _units(dataset: Dataset, *, single: bool = False) -> tuple[list[str], list[str]]:
+    """Label of each clip, and what is not to be parted: its group, or where `single` or without one, the clip.
+
+    A base clip's name stands for the clip, so that the order of files on disk decides nothing. Files with the same
+    bytes are one unit even where `single`, and so are the windows of one clip.
+    """
+    units = [
+        clip.window_of or clip.original or clip.name if single or clip.group is None else clip.group
+        for clip in dataset.clips
+    ]
+    return [clip.label for clip in dataset.clips], units
+
+
+def _given(dataset: Dataset) -> list[Part]:
+    """The dataset's own parts; a tenth of the training groups validates where it has no validation part."""
+    lacking = [clip.id for clip in dataset.clips if clip.part is None]
+    if lacking:
+        raise UserError(
+            f"{dataset.name}: split=given: {len(lacking)} of {len(dataset.clips)} clips have no part ({lacking[0]}). "
+            "Parts come from a table's column (dataset.columns.part), from folders called train, valid and test "
+            "(dataset=parts), or from lists of files (dataset.lists)"
+        )
+    parts = [clip.part for clip in dataset.clips if clip.part is not None]
+    if "validation" in parts:
+        return parts
+    labels, units = _units(dataset)
+    trains = [i for i, part in enumerate(parts) if part == "train"]
+    tenths = assign_folds([labels[i] for i in trains], [units[i] for i in trains], folds=_TENTHS, seed=0)
+    for i, tenth in zip(trains, tenths, strict=True):
+        if tenth == 0:
+            parts[i] = "validation"
+    return parts
+
+
 def groups_on_both_sides(clips: Sequence[Clip], parts: Sequence[Part]) -> list[str]:
     """Groups with a clip in the test part and one outside it: a leak where groups mean the same recording."""
     tested = {clip.group for clip, part in zip(clips, parts, strict=True) if part == "test"}
     other = {clip.group for clip, part in zip(clips, parts, strict=True) if part != "test"}
     return sorted(group for group in tested & other if group is not None)
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Sort `fold10` behind `fold9`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)], name
 
 
 def _shuffle_key(name: str, seed: int) -> str:

@@ -38,7 +38,7 @@ class Settings:
         base: what chooses the deciding regions, `occlusion` or `gradcam` (where there is none, occlusion).
         share: of all effect in favour of the class that the deciding regions carry together, if `area` allows it.
         area: of the picture that they cover at most.
-        draws: regions of the same shape elsewhere that are removed for comparison. seed: of these.
+        n_resamples: regions of the same shape elsewhere that are removed for comparison. seed: of these.
         window: seconds of the window in which the sound is taken apart.
         layer: module of the network whose maps Grad-CAM weighs; None: the last map before pooling.
     """
@@ -49,7 +49,7 @@ class Settings:
     base: str
     share: float
     area: float
-    draws: int
+    n_resamples: int
     seed: int
     window: float
     layer: str | None
@@ -62,7 +62,7 @@ class Settings:
             ("base", self.base in BASES, f"one of {', '.join(BASES)}"),
             ("share", 0 < self.share <= 1, "a share above 0, at most 1"),
             ("area", 0 < self.area < 1, "a share above 0 and below 1"),
-            ("draws", 0 <= self.draws <= 1000, "0 to 1000"),
+            ("n_resamples", 0 <= self.n_resamples <= 1000, "0 to 1000"),
             ("seed", self.seed >= 0, "a whole number, 0 or more"),
             ("window", 0.005 <= self.window <= 2, "0.005 to 2 seconds"),
         ):
@@ -103,7 +103,7 @@ class Check:
 
     only: Said
     without: Said
-    elsewhere: Float32[np.ndarray, " draws"]
+    elsewhere: Float32[np.ndarray, " resamples"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +225,7 @@ class _Case:
         return split(self.waveform, self.grid, cells, self.settings.window)
 
     def _elsewhere(self, cells: Cells) -> list[Cells]:
-        return elsewhere(cells, self.settings.draws, np.random.default_rng(self.settings.seed))
+        return elsewhere(cells, self.settings.n_resamples, np.random.default_rng(self.settings.seed))
 
 
 def _network(model: Model) -> "nn.Module | str":
@@ -362,7 +362,7 @@ def _check(explanation: Explanation, check: Check) -> dict[str, Any]:
     return {
         "only": _named(explanation, check.only),
         "without": _named(explanation, check.without),
-        "elsewhere": {"draws": len(others), **{key: _rounded(float(value)) for key, value in some.items()}},
+        "elsewhere": {"n_resamples": len(others), **{key: _rounded(float(value)) for key, value in some.items()}},
     }
 
 

@@ -91,14 +91,14 @@ def regions(cells: Cells, effects: Float64[np.ndarray, "bands times"], grid: Gri
     return sorted(found, key=lambda region: -region.effect)
 
 
-def elsewhere(cells: Cells, draws: int, rng: np.random.Generator) -> list[Cells]:
+def elsewhere(cells: Cells, n_resamples: int, rng: np.random.Generator) -> list[Cells]:
     """The same cells moved by as many bands and times as it falls, around the edges; each place once.
 
-    Fewer than `draws` where there are not so many other places.
+    Fewer than `n_resamples` where there are not so many other places.
     """
     moved: dict[bytes, Cells] = {}
     for place in rng.permutation(cells.size):
-        if len(moved) == draws:
+        if len(moved) == n_resamples:
             break
         other = np.roll(cells, divmod(int(place), cells.shape[1]), axis=(0, 1))
         if not np.array_equal(other, cells):

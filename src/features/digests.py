@@ -18,7 +18,8 @@ class FileDigests:
     """What a dataset's files hold, before any is decoded.
 
     Attributes:
-        digests: SHA-256 of each clip's file by clip id. failed: message for each file that cannot be read.
+        digests: SHA-256 of each clip's file by clip id; of an excerpt, of that and its place.
+        failed: message for each file that cannot be read.
     """
 
     dataset: Dataset
@@ -31,6 +32,13 @@ class FileDigests:
         clips = self.dataset.clips
         lines = (json.dumps([clip.id, self.digests.get(clip.id), clip.label, clip.group]) for clip in clips)
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:32]
+
+    def still_holds(self, clip: Clip, digest: str) -> bool:
+        """Whether a clip's file can be read and its content has this digest; it is read again where it has changed."""
+        try:
+            return clip.content(self.index.digest(clip.path)) == digest
+        except OSError:
+            return False
 
 
 def read_digests(dataset: Dataset, *, cache: Path, workers: int, anew: bool = False) -> FileDigests:
@@ -45,22 +53,23 @@ def read_digests(dataset: Dataset, *, cache: Path, workers: int, anew: bool = Fa
     """
     index = AudioIndex(cache / "index", dataset.root)
 
-    def one(clip: Clip) -> str | OSError:
+    def one(path: Path) -> str | OSError:
         try:
-            return index.digest(clip.path, anew=anew)
+            return index.digest(path, anew=anew)
         except OSError as error:
             return error
 
     # Each process begins elsewhere, so that those that begin together do not all read the same files.
-    first = secrets.randbelow(len(dataset.clips)) if dataset.clips else 0
-    clips = [*dataset.clips[first:], *dataset.clips[:first]]
+    paths = list(dict.fromkeys(clip.path for clip in dataset.clips))
+    first = secrets.randbelow(len(paths)) if paths else 0
+    paths = [*paths[first:], *paths[:first]]
     try:
         with ThreadPoolExecutor(workers) as pool:
-            read = dict(zip((clip.id for clip in clips), pool.map(one, clips), strict=True))
+            read = dict(zip(paths, pool.map(one, paths), strict=True))
     finally:
         index.save()
-    found = [(clip, read[clip.id]) for clip in dataset.clips]
-    digests = {clip.id: digest for clip, digest in found if isinstance(digest, str)}
+    found = [(clip, read[clip.path]) for clip in dataset.clips]
+    digests = {clip.id: clip.content(digest) for clip, digest in found if isinstance(digest, str)}
     return FileDigests(
         with_duplicates(dataset, digests),
         index,

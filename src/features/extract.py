@@ -77,7 +77,7 @@ def extract(
     dataset, digests = contents.dataset, contents.digests
     job = _Extraction(contents, pipeline, FeatureCache(cache / "features", pipeline.key()), workers)
     job.read()
-    if len(job.rows) < len(job.paths):
+    if len(job.rows) < len(job.clips):
         job.share(progress)
     clips = [clip for clip in dataset.clips if digests.get(clip.id) in job.rows]
     used = [digests[clip.id] for clip in clips]
@@ -85,7 +85,7 @@ def extract(
     for clip in dataset.clips:
         digest = digests.get(clip.id)
         if digest in job.unusable:  # copies of one file share its digest
-            failed[clip.id] = job.unusable[digest].replace(printable(job.paths[digest]), printable(clip.path))
+            failed[clip.id] = job.unusable[digest].replace(printable(job.clips[digest].path), printable(clip.path))
     return Extraction(
         clips=clips,
         features=np.stack([job.rows[digest][:-ROW] for digest in used]) if used else np.zeros((0, 0), np.float32),
@@ -102,14 +102,14 @@ class _Extraction:
     """One extraction under way.
 
     Attributes:
-        paths: of the clips by digest.
+        clips: by digest.
         rows: features by digest, each followed by what was rendered of the clip.
         unusable: message by digest.
     """
 
     def __init__(self, contents: FileDigests, pipeline: FeaturePipeline, cache: FeatureCache, workers: int) -> None:
-        self.dataset, self.index = contents.dataset.name, contents.index
-        self.paths = {contents.digests[c.id]: c.path for c in contents.dataset.clips if c.id in contents.digests}
+        self.contents, self.dataset, self.index = contents, contents.dataset.name, contents.index
+        self.clips = {contents.digests[c.id]: c for c in contents.dataset.clips if c.id in contents.digests}
         self.pipeline, self.cache, self.workers = pipeline, cache, workers
         self.rows: dict[str, Row] = {}
         self.unusable: dict[str, str] = {}
@@ -125,7 +125,7 @@ class _Extraction:
 
     def read(self) -> None:
         """Add the cached rows of clips whose facts are known too, from segments not read yet."""
-        cached = self.cache.read(self.paths.keys() - self.rows.keys(), self._segments)
+        cached = self.cache.read(self.clips.keys() - self.rows.keys(), self._segments)
         if any(self.index.facts(digest, self.pipeline.window) is None for digest in cached):
             self.index.refresh()
         known = {d: row for d, row in cached.items() if self.index.facts(d, self.pipeline.window) is not None}
@@ -133,7 +133,7 @@ class _Extraction:
 
     def share(self, progress: Progress | None) -> None:
         """Compute what is missing; processes that need the same clips at the same time divide them."""
-        chunks, total = WorkChunks(self.cache.folder, self.paths), len(self.paths) - len(self.rows)
+        chunks, total = WorkChunks(self.cache.folder, self.clips), len(self.clips) - len(self.rows)
 
         def missing(digests: Sequence[str]) -> list[str]:
             if not all(digest in self.rows for digest in digests):
@@ -142,7 +142,7 @@ class _Extraction:
 
         def report() -> None:
             if progress is not None:
-                progress(total - len(self.paths) + len(self.rows) + len(self.unusable), total)
+                progress(total - len(self.clips) + len(self.rows) + len(self.unusable), total)
 
         try:
             self._compute(chunks.free(missing), total, report)
@@ -161,15 +161,17 @@ class _Extraction:
         """
         waiting: dict[str, Row] = {}
         written = time.monotonic()
-        clips = ((digest, self.paths[digest]) for digest in digests)
+        clips = ((digest, self.clips[digest]) for digest in digests)
         try:
-            with prepared(self.pipeline.prepare, clips, workers=self.workers, count=count) as ready:
+            with prepared(self._prepare, clips, workers=self.workers, count=count) as ready:
                 for digest, result in in_batches(self._embed, ready, self.pipeline.backbone.batch_size):
-                    path = self.paths[digest]
+                    clip = self.clips[digest]
                     if isinstance(result, UnreadableAudio):
                         self.unusable[digest] = str(result)
-                    elif not self.index.still_holds(path, digest):
-                        self.unusable[digest] = unreadable(path, "it changed after it was listed; run the same again")
+                    elif not self.contents.still_holds(clip, digest):
+                        self.unusable[digest] = unreadable(
+                            clip.path, "it changed after it was listed; run the same again"
+                        )
                     else:
                         row, stats = result
                         self.index.record(digest, self.pipeline.window, stats.audio)
@@ -181,6 +183,9 @@ class _Extraction:
                     report()
         finally:
             self._write(waiting)
+
+    def _prepare(self, clip: Clip) -> Prepared:
+        return self.pipeline.prepare(clip.path, clip.cut(self.pipeline.window))
 
     def _embed(self, clips: list[Prepared]) -> list[tuple[Row, ClipStats]]:
         start = time.perf_counter()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from src.data.audio import UnreadableAudio, Window, decode, header
 from src.data.clip import Clip, Dataset
 from src.data.dataset import DatasetSettings
 from src.data.duplicates import SAME_BYTES, two_labels
-from src.data.split import Part, Split, groups_on_both_sides
+from src.data.parts import Part
+from src.data.split import Split, groups_on_both_sides
 from src.errors import UserError, printable
 from src.features.digests import FileDigests, read_digests
 from src.features.examples import Examples
@@ -27,6 +29,7 @@ from src.features.render_stats import CONSEQUENCES
 log = logging.getLogger(__name__)
 Told = Callable[[int, int], None] | None
 Progress = Callable[[str], Told]
+_ROUNDING = 0.01  # seconds
 _COUNTED = ("unusable", "short", *CONSEQUENCES)
 
 
@@ -93,7 +96,15 @@ def list_clips(settings: DatasetSettings, place: Runtime, *, anew: bool = False)
     dataset = sources.load_dataset(settings, place.data, workers=place.workers, progress=told)
     if settings.label == "class":
         dataset = datasets.select_classes(dataset, settings.include_classes)
+    dataset = datasets.windowed(settings, dataset, _seconds)
     return read_digests(dataset, cache=place.cache, workers=place.workers, anew=anew)
+
+
+def _seconds(path: Path) -> float | None:
+    try:
+        return header(path).seconds
+    except UnreadableAudio:
+        return None
 
 
 def contents_at_hand(settings: DatasetSettings, place: Runtime) -> FileDigests | None:
@@ -133,7 +144,7 @@ def prepare(
     parts = split.tested_parts(dataset)
     position = {label: i for i, label in enumerate(dataset.classes)}
     labels = np.array([position[clip.label] for clip in dataset.clips], dtype=np.int64)
-    notes = _notes(dataset, extraction, pipeline, parts)
+    notes = _notes(dataset, extraction, pipeline, split)
     _warn(dataset, parts, notes)
     return LabelledFeatures(dataset, extraction, parts, labels, notes)
 
@@ -144,17 +155,29 @@ def _unusable(contents: FileDigests, window: Window, place: Runtime, title: str)
     Headers are cheap to read, so that all are looked at; only where one of them is not usable the other files are
     decoded, so that all unusable files are named at once. Nothing is read of files that were decoded before.
     """
-    index = contents.index
+    index, known_header = contents.index, cache(header)
+
+    def check(clip: Clip) -> None:
+        seconds, end = (
+            known_header(clip.path).seconds,
+            0.0 if clip.excerpt is None else clip.excerpt[1] or clip.excerpt[0],
+        )
+        if end > seconds + _ROUNDING:
+            raise UnreadableAudio(
+                f"{printable(clip.path)}: lasts {seconds:.2f} s, but one of its clips ends at {end:g} s; expected "
+                "clips within the file, in seconds"
+            )
+
     clips = [
         clip
         for clip in contents.dataset.clips
         if clip.id in contents.digests and index.facts(contents.digests[clip.id], window) is None
     ]
 
-    def failures(look: Callable[[Path], object], looked_at: Sequence[Clip], told: Told) -> dict[str, str]:
+    def failures(look: Callable[[Clip], object], looked_at: Sequence[Clip], told: Told) -> dict[str, str]:
         def reason(clip: Clip) -> str:
             try:
-                look(clip.path)
+                look(clip)
             except UnreadableAudio as error:
                 return str(error)
             return ""
@@ -168,10 +191,11 @@ def _unusable(contents: FileDigests, window: Window, place: Runtime, title: str)
                     told(done, len(looked_at))
         return found
 
-    failed = contents.failed | failures(header, clips, None)
+    failed = contents.failed | failures(check, clips, None)
     if failed:
         rest = [clip for clip in clips if clip.id not in failed]
-        failed |= failures(lambda path: decode(path, window), rest, place.progress(f"{title}: unusable files"))
+        told = place.progress(f"{title}: unusable files")
+        failed |= failures(lambda clip: decode(clip.path, clip.cut(window)), rest, told)
     return {clip.id: failed[clip.id] for clip in contents.dataset.clips if clip.id in failed}
 
 
@@ -193,21 +217,24 @@ def _labelled(settings: DatasetSettings, dataset: Dataset, extraction: Extractio
     return usable, extraction.chosen([position[clip.id] for clip in usable.clips], usable.clips)
 
 
-def _notes(
-    dataset: Dataset, extraction: Extraction, pipeline: FeaturePipeline, parts: Sequence[Part]
-) -> dict[str, list[str]]:
+def _notes(dataset: Dataset, extraction: Extraction, pipeline: FeaturePipeline, split: Split) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {kind: [] for kind in ("short", *CONSEQUENCES)}
     for clip, facts, rendered in zip(dataset.clips, extraction.facts, extraction.rendered, strict=True):
         short = ["short"] if "short" in facts.warnings(pipeline.window) else []
         for kind in (*short, *rendered.warnings()):
             found[kind].append(clip.id)
-    tested = Counter(clip.label for clip, part in zip(dataset.clips, parts, strict=True) if part == "test")
+    runs = [run.parts(dataset) for run in split.runs(dataset)]
+    tested = Counter(
+        clip.label for parts in runs for clip, part in zip(dataset.clips, parts, strict=True) if part == "test"
+    )
     return {
         "dataset": list(dataset.notes),
         "unusable": list(extraction.failed.values()),
         **found,
         "classes without test clips": [label for label in dataset.classes if not tested[label]],
-        "groups on both sides": groups_on_both_sides(dataset.clips, parts),
+        "groups on both sides": sorted(
+            {group for parts in runs for group in groups_on_both_sides(dataset.clips, parts)}
+        ),
         "labels in doubt": two_labels(
             [clip.id for clip in dataset.clips],
             [clip.label for clip in dataset.clips],

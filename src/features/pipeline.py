@@ -78,14 +78,17 @@ class FeaturePipeline:
             "backbone": self.backbone.identity,
         }
 
-    def prepare(self, path: Path) -> Prepared:
+    def prepare(self, path: Path, window: Window | None = None) -> Prepared:
         """One clip up to the backbone's input.
+
+        Args:
+            window: which part of the file; None: the pipeline's own.
 
         Raises:
             UnreadableAudio: as `decode`.
         """
         start = time.perf_counter()
-        waveform, facts = decode(path, self.window)
+        waveform, facts = decode(path, window or self.window)
         decoded = time.perf_counter()
         value, rendered = self.render(waveform, facts)
         seconds = {"decode": decoded - start, "picture": time.perf_counter() - decoded}

@@ -97,7 +97,7 @@ def collect(
 def _shown(clip: Clip | None, image_transform: ImageTransform, media: Media, page: Path) -> Shown:
     if clip is None:
         return Shown(trouble="no longer in the dataset")
-    waveform, _ = decode(clip.path, image_transform.window)
+    waveform, _ = decode(clip.path, clip.cut(image_transform.window))
     shown = Shown(webp(image_transform.picture(waveform)), _ticks(image_transform, waveform.sample_rate))
     if media.sounds == "link":
         relative = Path(os.path.relpath(clip.path.resolve(), page.resolve().parent)).as_posix()

@@ -178,12 +178,12 @@ class RandomForest:
     Trees only compare values of one feature, so scaling would change nothing.
 
     Attributes:
-        trees: how many.
+        n_estimators: number of trees.
         max_features: features tried at a split: `log2` or `sqrt` of their number, rounded down.
         n_jobs: trees grown at a time; changes no result.
     """
 
-    trees: int
+    n_estimators: int
     max_features: str
     n_jobs: int
 
@@ -193,7 +193,7 @@ class RandomForest:
     RUNTIME: ClassVar[frozenset[str]] = frozenset({"n_jobs"})
 
     def __post_init__(self) -> None:
-        for key in ("trees", "n_jobs"):
+        for key in ("n_estimators", "n_jobs"):
             if getattr(self, key) < 1:
                 raise UserError(f"head.{key}={getattr(self, key)}: expected a whole number of at least 1.")
         if self.max_features not in ("log2", "sqrt"):
@@ -201,7 +201,7 @@ class RandomForest:
 
     def key(self) -> dict[str, Any]:
         """See `Head.key`."""
-        return {"head": "random_forest", "trees": self.trees, "max_features": self.max_features}
+        return {"head": "random_forest", "n_estimators": self.n_estimators, "max_features": self.max_features}
 
     def fit(
         self, train: Examples, validation: Examples, *, classes: int, seed: int, trainer: Trainer, logger: object | None
@@ -210,7 +210,7 @@ class RandomForest:
         check_examples(train, validation, classes)
         model = self.estimator(seed).fit(train.features, train.labels)
         fitted = _as_arrays(model, classes)
-        log_validation(logger, fitted, validation, step=self.trees)
+        log_validation(logger, fitted, validation, step=self.n_estimators)
         return fitted
 
     def estimator(self, seed: int) -> Any:
@@ -218,7 +218,7 @@ class RandomForest:
         # scikit-learn takes 32 bits; a seed sequence folds any whole number into them
         state = int(np.random.SeedSequence(seed).generate_state(1)[0])
         return import_module("sklearn.ensemble").RandomForestClassifier(
-            n_estimators=self.trees, max_features=self.max_features, random_state=state, n_jobs=self.n_jobs
+            n_estimators=self.n_estimators, max_features=self.max_features, random_state=state, n_jobs=self.n_jobs
         )
 
 

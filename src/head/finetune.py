@@ -22,7 +22,7 @@ from src.backbone.network import last
 from src.data.audio import decode
 from src.data.clip import Clip
 from src.data.files import open_regular
-from src.data.split import Part
+from src.data.parts import Part
 from src.data.writing import write_atomically
 from src.errors import UserError, printable
 from src.features.cache import digest_of
@@ -93,9 +93,9 @@ class Pictures:
 
     def _make(self, item: tuple[str, Clip]) -> None:
         digest, clip = item
-        waveform, _ = decode(clip.path, self.pipeline.window)
+        waveform, _ = decode(clip.path, clip.cut(self.pipeline.window))
         with open_regular(clip.path) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            if clip.content(hashlib.file_digest(file, "sha256").hexdigest()) != digest:
                 raise UserError(f"{printable(clip.path)}: it changed after it was listed; run the same again")
         pixels = self.network.pixels(self.pipeline.image_transform.picture(waveform)).tobytes()
         write_atomically(self._path(digest), hashlib.sha256(pixels).digest() + pixels)

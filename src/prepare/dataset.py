@@ -1,6 +1,7 @@
 """A dataset made ready: found, fetched or rendered, listed in a manifest, and audited where asked."""
 
 import logging
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -133,7 +134,7 @@ def _manifest(settings: DatasetSettings, contents: FileDigests) -> dict[str, Any
     durations = {entry["file"]: entry.get("duration") for entry in known["clips"]}
     clips = []
     for clip in dataset.clips:
-        file, digest = clip.path.relative_to(dataset.root).as_posix(), contents.digests.get(clip.id)
+        file, digest = Path(os.path.relpath(clip.path, dataset.root)).as_posix(), contents.digests.get(clip.id)
         duration = durations.get(file)
         if duration is None and digest is not None:
             duration = _duration(clip.path)

@@ -33,7 +33,7 @@ class Shown:
 
     def waveform(self, clip: Clip, window: Window | None = None) -> Waveform:
         """The clip's sound, as recorded."""
-        return decode(clip.path, window or self.image_transform.window)[0]
+        return decode(clip.path, clip.cut(window or self.image_transform.window))[0]
 
     def picture(self, clip: Clip) -> tuple[UInt8[np.ndarray, "rows columns *colours"], float]:
         """What the network gets of it before squashing, and how many seconds that is."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from src.data.audio import decode
+from src.data.audio import Window, decode
 from src.errors import UserError
 from src.evaluation import metrics
 from src.evaluation.intervals import Interval, accuracy_interval
@@ -32,9 +32,9 @@ class Disturbed(FeaturePipeline):
         """The pipeline's own, and the disturbance."""
         return {**super().key(), "disturbance": self.disturbance.key()}
 
-    def prepare(self, path: Path) -> Prepared:
+    def prepare(self, path: Path, window: Window | None = None) -> Prepared:
         """As `FeaturePipeline.prepare`; the stats of the audio are those of the recording as it is."""
-        waveform, facts = decode(path, self.window)
+        waveform, facts = decode(path, window or self.window)
         value, rendered = self.render(self.disturbance(waveform))
         return Prepared(value, ClipStats(facts, rendered), {})
 

@@ -144,7 +144,9 @@ def test_weights_that_cannot_be_read_are_told_once_before_the_first_job(tmp_path
     words = [word for word in tiny if not word.startswith("backbone")]
     files = "backbone.weights=random,gone.safetensors,cut.safetensors,other.safetensors"
     network = ["backbone=timm", "backbone.model=test_resnet", "backbone.size=32", files]
-    done = run_train(["-m", "dataset=folder", "dataset.root=sounds", *words, *network, "seed=0,1,2"], tmp_path)
+    done = run_train(
+        ["-m", "dataset=folder", "dataset.root=sounds", *words, *network, "seed=0,1,2"], tmp_path, fresh=True
+    )
     assert done.returncode == 1
     for file, reason in (("gone", "no file"), ("cut", "is not a whole"), ("other", "does not hold the weights")):
         assert re.findall(f"{file}.safetensors.*{reason}|{reason}.*{file}.safetensors", done.stderr) != []
@@ -194,7 +196,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "told"), WRONG, ids=[words[0] for words, _ in WRONG])
 def test_a_wrong_setting_is_told_without_a_traceback(tmp_path, run_train, tiny, words, told):
-    done = run_train([*tiny, "dataset=folder", "dataset.root=x", *words], tmp_path)
+    done = run_train([*tiny, "dataset=folder", "dataset.root=x", *words], tmp_path, fresh=True)
     assert done.returncode in (1, 2)
     assert told in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -57,7 +57,7 @@ WRONG = [
     ("preprocess.levels_dbfs=[loud]", r"preprocess\.levels_dbfs\.0='loud': input should be a valid number"),
     ("spectrogram.height=1", r"spectrogram\.height: got 1; expected 2 rows or more"),
     ("backbone.rows=0", r"backbone\.rows: got 0; expected from 1 to 1024"),
-    ("split=kfold split.folds=2", r"split\.folds=2 split\.fold=0: expected at least 3 folds"),
+    ("split=kfold split.folds=2", r"split\.folds=2: expected at least 3"),
     ("split.seed=x", r"split\.seed='x': input should be a valid integer"),
     ("paths.data=null", r"paths\.data=None: input should be a valid string"),
     ("+dataset.extra=1", r"dataset\.extra: there is no such setting; expected one of base, classes"),
@@ -118,7 +118,7 @@ def test_values_arrive_as_their_types(configured):
         ["b", "2"],
     )
     assert found.dataset.root == "2024"
-    assert found.pipeline.window == found.dataset.window
+    assert found.pipeline.window == found.dataset.cut
 
 
 def test_the_settings_that_are_kept_are_whole_and_plain(configured):

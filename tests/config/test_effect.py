@@ -241,7 +241,7 @@ def test_a_wrong_value_of_any_option_is_found_without_what_computes(tmp_path):
     ],
 )
 def test_the_command_says_so_before_it_does_anything(run_train, tmp_path, words, setting):
-    done = run_train(words, tmp_path)
+    done = run_train(words, tmp_path, fresh=True)
     assert done.returncode in (1, 2)
     assert setting in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -283,4 +283,4 @@ def test_keeping_less_than_two_classes_or_unknown_ones(labels):
 )
 def test_settings_that_make_no_sense_are_named_before_anything_is_read(dataset_settings, change, setting):
     with pytest.raises(UserError, match=setting):
-        _ = dataset_settings("nowhere", **change).window
+        _ = dataset_settings("nowhere", **change).cut

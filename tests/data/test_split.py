@@ -132,7 +132,7 @@ def test_a_split_has_its_own_seed():
 
 
 def test_stratified_ignores_groups_and_grouped_wants_them():
-    with pytest.raises(UserError, match=r"split=grouped: the clips of toy have no groups; set dataset\.group_pattern"):
+    with pytest.raises(UserError, match=r"split=grouped: the clips of toy have no groups; .*dataset\.group_pattern"):
         GROUPED.parts(many({"a": 20, "b": 20}))
     clips = [clip(label, f"{i:02d}", label) for label in "ab" for i in range(20)]
     assert Counter(STRATIFIED.parts(dataset(clips)))["test"] == 4
@@ -291,8 +291,8 @@ def test_groups_are_not_divided_by_the_split_recommended():
     ("values", "reason"),
     [
         (("random", 0, 5, 0), r"split\.name: got 'random'; expected one of hash, stratified, grouped, kfold"),
-        (("kfold", 0, 2, 0), r"split\.folds=2 split\.fold=0: expected at least 3 folds"),
-        (("kfold", 0, 5, 5), r"split\.folds=5 split\.fold=5: expected .* a fold from 0 to folds - 1"),
+        (("kfold", 0, 2, 0), r"split\.folds=2: expected at least 3"),
+        (("kfold", 0, 5, 5), r"split\.fold=5: expected a fold from 0 to 4"),
         (("kfold", 0, 5, -1), r"split\.fold=-1"),
     ],
 )

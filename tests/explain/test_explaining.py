@@ -36,7 +36,9 @@ def explained(bench, compose, tmp_path, capsys):
         places += [f"paths.tracking='{bench.tracking}'", f"tracking.experiment={bench.experiment}", "workers=1"]
         files = [f"out='{tmp_path / 'out'}'"]
         explain_file(
-            compose([f"run={run}", *places, *files, "explanation.times=4", "explanation.draws=5", *words], "explain")
+            compose(
+                [f"run={run}", *places, *files, "explanation.times=4", "explanation.n_resamples=5", *words], "explain"
+            )
         )
         return capsys.readouterr().out
 

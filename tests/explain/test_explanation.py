@@ -66,9 +66,9 @@ def test_the_tone_is_heard_in_one_sound_and_gone_from_the_other():
 
 def test_a_clip_of_the_other_class_is_explained_by_its_own():
     plain_clip = clip(302, toned=False)
-    found = explain(taught(), plain_clip, settings(draws=0), None)
+    found = explain(taught(), plain_clip, settings(n_resamples=0), None)
     assert found.classes[found.target] == "plain"
-    against = explain(taught(), TONED, settings(draws=0), 0)
+    against = explain(taught(), TONED, settings(n_resamples=0), 0)
     assert against.effects.bands.argmin() == band_of(against)  # the tone speaks against it
     assert len(found.in_picture.elsewhere) == 0
 
@@ -81,7 +81,7 @@ def test_random_weights_explain_nothing():
     for _ in range(30):
         weight = rng.permutation(model.head.weights[0].ravel()).reshape(2, -1)
         other = explain(
-            replace(model, head=replace(model.head, weights=(weight,))), TONED, settings(times=1, draws=0), 1
+            replace(model, head=replace(model.head, weights=(weight,))), TONED, settings(times=1, n_resamples=0), 1
         )
         under.append(other.effects.bands[band_of(other)])
     assert abs(np.mean(under)) < 3 * np.std(under) / np.sqrt(len(under))
@@ -93,7 +93,7 @@ def test_a_head_that_learned_from_shuffled_labels_does_not_explain_by_the_tone()
     model = learned(shuffled=True).model
     ranks = []
     for seed in range(310, 314):
-        found = explain(model, clip(seed, toned=True), settings(times=1, draws=0), 1)
+        found = explain(model, clip(seed, toned=True), settings(times=1, n_resamples=0), 1)
         ranks.append(found.effects.bands.argmax() == band_of(found))
     assert not all(ranks)
 
@@ -105,11 +105,13 @@ def test_pixels_have_no_gradients_and_say_so():
 
 
 def test_copies_and_pictures_without_frequencies_are_explained_in_time():
-    levels = explain(learned(drawn=image_transform(levels=[-10.0, 0.0]), clips=6).model, TONED, settings(draws=2), None)
+    levels = explain(
+        learned(drawn=image_transform(levels=[-10.0, 0.0]), clips=6).model, TONED, settings(n_resamples=2), None
+    )
     assert levels.picture.shape[1] == 200
     assert levels.only.duration == TONED.duration
     model = learned(drawn=image_transform(WaveformPicture(31, 100, "full_scale")), clips=6).model
-    wave = explain(model, TONED, settings(draws=2), None)
+    wave = explain(model, TONED, settings(n_resamples=2), None)
     assert wave.grid.shape == (1, 5)
     assert all(region.hertz is None for region in wave.regions)
     for found, drawn in ((levels, image_transform(levels=[-10.0, 0.0])), (wave, model.pipeline.image_transform)):
@@ -119,7 +121,7 @@ def test_copies_and_pictures_without_frequencies_are_explained_in_time():
 
 def test_silence_has_an_explanation_too():
     silent = replace(TONED, samples=np.zeros_like(TONED.samples))
-    found = explain(taught(), silent, settings(draws=3), None)
+    found = explain(taught(), silent, settings(n_resamples=3), None)
     assert not found.effects.cells.any()
     assert found.regions == []
     told = summary(found, settings(), silent)

@@ -88,7 +88,7 @@ def test_rows_stay_in_order_and_batches_within_their_size(size):
 @pytest.mark.parametrize(
     ("key", "value"),
     [("bands", 0), ("times", 500), ("fill", "white"), ("base", "saliency"), ("share", 0.0), ("area", 1.0),
-     ("draws", -1), ("seed", -1), ("window", 0.0)],
+     ("n_resamples", -1), ("seed", -1), ("window", 0.0)],
 )  # fmt: skip
 def test_settings_are_refused_by_name(key, value):
     with pytest.raises(UserError, match=rf"explanation\.{key}: got"):

@@ -23,8 +23,8 @@ OTHERS = (150.0, 400.0, 3000.0)
 
 def settings(**changes: Any) -> Settings:
     values: dict[str, Any] = {
-        "bands": 20, "times": 5, "fill": "background", "base": "occlusion", "share": 0.5, "area": 0.25, "draws": 20,
-        "seed": 0, "window": 0.093, "layer": None,
+        "bands": 20, "times": 5, "fill": "background", "base": "occlusion", "share": 0.5, "area": 0.25,
+        "n_resamples": 20, "seed": 0, "window": 0.093, "layer": None,
     }  # fmt: skip
     return Settings(**{**values, **changes})
 

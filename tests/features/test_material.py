@@ -26,7 +26,7 @@ def make(tmp_path, dataset_settings):
     def made(root, *, levels=None, split=STRATIFIED, **changes):
         settings = dataset_settings(root, **changes)
         place = Runtime(data=tmp_path, cache=tmp_path / "cache", workers=2, progress=lambda _: None)
-        how = pipeline(levels=levels, window=settings.window)
+        how = pipeline(levels=levels, window=settings.cut)
         return prepare(settings, list_clips(settings, place), how, split, place)
 
     return made

@@ -13,7 +13,7 @@ from src.head import load_head
 from src.head.estimators import Logistic, RandomForest
 
 LOGISTIC = Logistic(C=1.0, max_iter=200, standardize=True)
-FOREST = RandomForest(trees=20, max_features="log2", n_jobs=1)
+FOREST = RandomForest(n_estimators=20, max_features="log2", n_jobs=1)
 TRAIN = clouds([30, 5, 60], distance=1.0)
 HELD_OUT = clouds([20, 20, 20], distance=1.0, seed=1)
 
@@ -123,7 +123,7 @@ def test_settings_are_checked():
         replace(LOGISTIC, C=0.0)
     with pytest.raises(UserError, match=r"head.max_iter=0"):
         replace(LOGISTIC, max_iter=0)
-    with pytest.raises(UserError, match=r"head.trees=0"):
-        replace(FOREST, trees=0)
+    with pytest.raises(UserError, match=r"head.n_estimators=0"):
+        replace(FOREST, n_estimators=0)
     with pytest.raises(UserError, match=r"head.max_features=all: expected log2 or sqrt"):
         replace(FOREST, max_features="all")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from audit_sounds import Wanted, measured
 
-from src.data.split import Part
+from src.data.parts import Part
 from src.evaluation.intervals import accuracy_interval
 from src.prepare.audit.probes import PROBES, Probe, probe_all
 

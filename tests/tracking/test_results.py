@@ -19,7 +19,7 @@ from src.features.render_stats import CONSEQUENCES, RenderStats
 from src.head.network import FittedNetwork, Scaling
 from src.tracking.figures import draw_confusion
 from src.tracking.model_card import ModelCard
-from src.tracking.results import CorrectClips, log_results, predictions
+from src.tracking.results import CorrectClips, Scored, log_results, predictions
 from src.tracking.store import Run
 
 CLASSES = ("rock, hard", 'the "blues"', "tänze")
@@ -78,7 +78,7 @@ def test_predictions_read_back_to_the_bit(material):
     rng = np.random.default_rng(2)
     probabilities = rng.dirichlet(np.ones(3), 5).astype(np.float32)
     probabilities[0] = [1, 0, np.float32(1e-45)]
-    rows = list(csv.reader(io.StringIO(predictions(material, probabilities))))
+    rows = list(csv.reader(io.StringIO(predictions(Scored.of(material, probabilities), CLASSES))))
     assert rows[0] == ["clip", "group", "part", "label", "predicted", "duration", "rms", *(f"p_{c}" for c in CLASSES)]
     for i, row in enumerate(rows[1:]):
         clip = material.dataset.clips[i]

@@ -16,7 +16,8 @@ from src.data.audio import Window
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.paths import Paths
-from src.data.split import Part, Split, groups_on_both_sides
+from src.data.parts import Part
+from src.data.split import Split, groups_on_both_sides
 from src.errors import UserError, printable
 from src.features.pipeline import ImageTransform
 from src.prepare.audit.census import census
@@ -42,7 +43,7 @@ def audit_dataset(cfg: DictConfig, dataset: Dataset, settings: DatasetSettings) 
     split = configure.build("split", configure.plain_group(cfg, "split"), Split)
     report = audit(
         dataset,
-        settings.window,
+        settings.cut,
         split,
         configure.image_transform(
             {key: configure.plain_group(cfg, key) for key in ("dataset", "preprocess", "spectrogram")}

@@ -8,7 +8,7 @@ import numpy as np
 
 from src.data.audio import AudioStats, Window
 from src.data.clip import Dataset
-from src.data.split import Part
+from src.data.parts import Part
 from src.prepare.audit.measurement import Measured
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

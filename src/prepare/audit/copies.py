@@ -20,7 +20,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from src.data.audio import Window, decode
 from src.data.clip import Clip
-from src.data.split import Part
+from src.data.parts import Part
 from src.prepare.audit.fingerprint import Fingerprint, resampled
 from src.prepare.audit.measurement import Measured
 
@@ -281,6 +281,6 @@ def compare(one: Float32[np.ndarray, "1 samples"], other: Float32[np.ndarray, "1
 
 def _signal(one: Measured, window: Window) -> Float32[np.ndarray, "1 samples"]:
     """What is compared of a clip: one channel, the high frequencies raised."""
-    samples = resampled(decode(one.clip.path, window)[0], _RATE)
+    samples = resampled(decode(one.clip.path, one.clip.cut(window))[0], _RATE)
     samples[1:] -= np.float32(_EMPHASIS) * samples[:-1]
     return samples[None]

@@ -13,7 +13,7 @@ from src.data.clip import Clip, Dataset
 from src.data.index import AudioIndex
 from src.errors import printable
 from src.features.cache import FEATURE_VERSION, FeatureCache, Row
-from src.features.digests import read_digests, unreadable
+from src.features.digests import FileDigests, read_digests, unreadable
 from src.features.pipeline import ImageTransform, input_key
 from src.features.render_stats import ROW, RenderStats
 from src.features.workers import prepared
@@ -77,19 +77,19 @@ def measure(
         pipeline["version"] = FEATURE_VERSION
     store = FeatureCache(cache / "fingerprints", pipeline)
     rows = store.read(contents.digests.values())
-    paths: dict[str, Path] = {}
+    clips: dict[str, Clip] = {}
     for clip in dataset.clips:
         if clip.id in contents.digests:
-            paths.setdefault(contents.digests[clip.id], clip.path)
-    missing = {d: path for d, path in paths.items() if d not in rows or contents.index.facts(d, window) is None}
+            clips.setdefault(contents.digests[clip.id], clip)
+    missing = {d: clip for d, clip in clips.items() if d not in rows or contents.index.facts(d, window) is None}
 
-    new, unusable = _examine(missing, contents.index, window, image_transform, store, dataset.name, workers, progress)
+    new, unusable = _examine(missing, contents, window, image_transform, store, dataset.name, workers, progress)
     rows |= new
     measured, failed = [], dict(contents.failed)
     for clip in dataset.clips:
         digest = contents.digests.get(clip.id)
         if digest in unusable:
-            failed[clip.id] = unusable[digest].replace(printable(paths[digest]), printable(clip.path))
+            failed[clip.id] = unusable[digest].replace(printable(clips[digest].path), printable(clip.path))
         elif digest is not None:
             facts = contents.index.facts(digest, window)
             if facts is None:
@@ -102,8 +102,8 @@ def measure(
 
 
 def _examine(
-    paths: Mapping[str, Path],
-    index: AudioIndex,
+    clips: Mapping[str, Clip],
+    contents: FileDigests,
     window: Window,
     image_transform: ImageTransform | None,
     store: FeatureCache,
@@ -113,8 +113,8 @@ def _examine(
 ) -> tuple[dict[str, Row], dict[str, str]]:
     """Fingerprints as rows, and messages of what cannot be decoded, both by digest; kept even when interrupted."""
 
-    def examine(path: Path) -> tuple[Row, AudioStats]:
-        waveform, facts = decode(path, window)
+    def examine(clip: Clip) -> tuple[Row, AudioStats]:
+        waveform, facts = decode(clip.path, clip.cut(window))
         row = fingerprints.fingerprint(waveform).row()
         if image_transform is None:
             return row, facts
@@ -122,16 +122,19 @@ def _examine(
         rendered = image_transform.stats(drawn, image_transform.picture(drawn), facts)
         return np.concatenate([row, rendered.row()]), facts
 
+    index = contents.index
     rows: dict[str, Row] = {}
     unusable: dict[str, str] = {}
     waiting: dict[str, Row] = {}
     try:
-        with prepared(examine, paths.items(), workers=workers, count=len(paths)) as results:
+        with prepared(examine, clips.items(), workers=workers, count=len(clips)) as results:
             for done, (digest, result) in enumerate(results, start=1):
                 if isinstance(result, UnreadableAudio):
                     unusable[digest] = str(result)
-                elif not index.still_holds(paths[digest], digest):
-                    unusable[digest] = unreadable(paths[digest], "it changed after it was listed; run the same again")
+                elif not contents.still_holds(clips[digest], digest):
+                    unusable[digest] = unreadable(
+                        clips[digest].path, "it changed after it was listed; run the same again"
+                    )
                 else:
                     rows[digest] = waiting[digest] = result[0]
                     index.record(digest, window, result[1])
@@ -139,7 +142,7 @@ def _examine(
                     _keep(index, store, waiting, dataset)
                     waiting = {}
                 if progress is not None:
-                    progress(done, len(paths))
+                    progress(done, len(clips))
     finally:
         _keep(index, store, waiting, dataset)
     return rows, unusable

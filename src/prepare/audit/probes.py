@@ -14,7 +14,7 @@ from math import log10
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from src.data.split import Part
+from src.data.parts import Part
 from src.evaluation.intervals import Interval, accuracy_interval
 from src.prepare.audit.census import normalized_rms
 from src.prepare.audit.measurement import Measured
