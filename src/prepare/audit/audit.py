@@ -15,8 +15,8 @@ from src.config import build as configure
 from src.data.audio import Window
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
-from src.data.paths import Paths
 from src.data.parts import Part
+from src.data.paths import Paths
 from src.data.split import Split, groups_on_both_sides
 from src.errors import UserError, printable
 from src.features.pipeline import ImageTransform
