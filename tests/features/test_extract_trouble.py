@@ -113,7 +113,8 @@ class Slow(t.Toy):
         time.sleep(0.1)
         return super().embed(inputs)
 
-values = dict(name=None, base=None, root={root!r}, classes=None, include_classes=None, label="class", relabel={{}},
+values = dict(name=None, base=None, root={root!r}, layout="classes", lists={{}}, table=None, columns={{}}, where={{}},
+    window=None, hop=None, classes=None, include_classes=None, label="class", relabel={{}},
     loudness_classes=5, source="recordings", start=0.0, duration=None, sample_rate=None, mono="mean",
     on_unreadable="fail", group_pattern=None, clips_per_class=60, render_seed=0)
 contents = read_digests(recordings(DatasetSettings(**values)), cache=Path({cache!r}), workers=1)

@@ -105,11 +105,11 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, birds, asked, mo
     words = [f"run={outcome.run_id}", *NOTHING, "noise=[0,10]"]
     made, whole = [], Disturbed.prepare
 
-    def counted(self, path):
+    def counted(self, path, window):
         if len(made) == 8:
             raise KeyboardInterrupt
         made.append(path)
-        return whole(self, path)
+        return whole(self, path, window)
 
     with monkeypatch.context() as patched:
         patched.setattr(Disturbed, "prepare", counted)
