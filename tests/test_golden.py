@@ -186,6 +186,12 @@ RUN = (
 )
 HEADS = ("linear", "logistic", "mlp", "one_vs_one", "random_forest")
 SPLITS = ("hash", "stratified", "grouped")  # and kfold in the second sweep
+BY_REFERENCE = (
+    "inception_2015",
+    "musicnn",
+    "torchaudio",
+    "file",
+)  # weights of their own; tests/backbone has references
 BY_HAND = ("given", "folds", "leave_one_out")  # tests/data/test_layouts.py works out what they give
 CONDITIONS = ("unprocessed", "normalized", "augmented", "repeated")
 SWEEPS = (
@@ -501,5 +507,5 @@ def test_the_csv_files_of_a_report_are_what_they_were(results, part):
 def test_every_option_has_a_stored_result(group):
     """A new option brings its own."""
     here = {case.groups.get(group) for case in CASES.values()}
-    here |= {"head": {*HEADS}, "split": {*SPLITS, "kfold", *BY_HAND}}.get(group, set())
+    here |= {"head": {*HEADS}, "split": {*SPLITS, "kfold", *BY_HAND}, "backbone": {*BY_REFERENCE}}.get(group, set())
     assert {file.stem for file in (ROOT / "conf" / group).glob("*.yaml")} <= here

@@ -117,7 +117,9 @@ def test_an_interrupted_measurement_goes_on_where_it_was(bench, birds, asked, mo
             robustness(asked(*words))
     assert bench.store().runs("tags.kind = 'robustness'") == []
     again = []
-    monkeypatch.setattr(Disturbed, "prepare", lambda self, path: (again.append(path), whole(self, path))[1])
+    monkeypatch.setattr(
+        Disturbed, "prepare", lambda self, path, window: (again.append(path), whole(self, path, window))[1]
+    )
     robustness(asked(*words))
     # The first noise is done; of the second, what was in flight may be lost: as many as one worker is given.
     assert 4 <= len(again) <= 6
