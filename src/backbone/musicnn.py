@@ -41,6 +41,7 @@ class MusicnnBackbone:
     precision: str
     device: str
 
+    name: ClassVar[str] = "musicnn"
     input: ClassVar[Literal["waveform"]] = "waveform"
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class MusicnnBackbone:
         kind = choose(self.engine, self.precision, self.device)
         shape = (1, network.FRAMES, network.N_MELS)
         return WaveformNetwork(
-            "musicnn",
+            self.name,
             origin if self.weights == RANDOM else f"{origin} {weights[:8]}",
             {
                 "model": "musicnn",

@@ -61,6 +61,11 @@ class TorchaudioBundle:
         if not 0 <= self.weights_seed < 2**63:
             raise UserError(f"backbone.weights_seed: got {self.weights_seed}; expected a whole number from 0")
 
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return self.bundle.lower()
+
     def load(self, weights_dir: Path | None = None, workers: int | None = None) -> "WaveformNetwork":
         """Build the network; takes what `TimmBackbone.load` takes.
 
@@ -87,7 +92,7 @@ class TorchaudioBundle:
             return np.pad(samples, (0, max(0, network.LEAST_SAMPLES - len(samples))))[None]
 
         return WaveformNetwork(
-            self.bundle.lower(),
+            self.name,
             f"random seed {seed}" if seed is not None else f"published {self.bundle} {weights[:8]}",
             {
                 "model": self.bundle,

@@ -58,6 +58,8 @@ PIXELS = ("backbone=pixels", "spectrogram=waveform")
         (["spectrogram=asperes", "spectrogram.reference=peak", "spectrogram.white_amplitude=0.2"],
          "spectrogram.white_amplitude"),
         (["backbone=marsyas", "spectrogram=mel"], "spectrogram"),
+        (["backbone=musicnn", "spectrogram=mel"], "spectrogram"),
+        (["backbone=torchaudio", "backbone.weights_seed=1"], "backbone.weights_seed"),
         (["backbone=marsyas", "spectrogram.fmin=30"], "spectrogram.fmin"),
         (["backbone=marsyas", "dataset.mono=left"], "dataset.mono"),
     ],
@@ -190,6 +192,7 @@ WRONG = {
     "spectrogram": "spectrogram.reference=x", "trainer": "trainer.max_steps=0",
     "transfer": "transfer.warmup=2", "backbone": "backbone.precision=x", "tracking": "tracking.uri=ftp://x",
     "paths": "paths.data=null", "backbone=pixels": "backbone.rows=0", "backbone=marsyas": "backbone.max_frames=1",
+    "backbone=torchaudio": "backbone.layer=0",
     "head=linear": "head.learning_rate=0", "head=mlp": "head.hidden=[0]", "head=one_vs_one": "head.weight_std=-1",
     "head=logistic": "head.C=0", "head=random_forest": "head.max_features=all",
 }  # fmt: skip
