@@ -79,7 +79,8 @@ def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Pat
     """
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
 
     held, packed = folder / FOLDER, folder / PLACE
     held.mkdir()
@@ -97,10 +98,28 @@ def pack(model: TrainedModel, store: Store, folder: Path, limits: Limits) -> Pat
             python_model=str(_SOURCE / "predict" / "mlflow_definition.py"),
             artifacts={FOLDER: str(held)},
             code_paths=[str(_SOURCE)],
-            signature=ModelSignature(Schema([ColSpec("string", COLUMN)])),
+            signature=ModelSignature(
+                Schema([ColSpec("string", COLUMN)]),
+                Schema(
+                    [
+                        ColSpec("string", "label"),
+                        ColSpec(Map(DataType.double), "probabilities"),
+                        ColSpec("double", "start"),
+                        ColSpec("double", "end"),
+                    ]
+                ),
+            ),
             pip_requirements=_requirements(),
             model_config=asdict(limits),
-            metadata={"run_id": model.run.run_id, "classes": list(model.classes), "features": model.card.features},
+            metadata={
+                "run_id": model.run.run_id,
+                "commit": model.run.tags.get("git_commit", "unknown"),
+                "versions": model.run.tags.get("versions", "unknown"),
+                "classes": list(model.classes),
+                "sample_rate": model.pipeline.window.sample_rate or "each file's own",
+                "seconds": model.pipeline.window.duration or model.card.typical_seconds,
+                "features": model.card.features,
+            },
         )
     return packed
 

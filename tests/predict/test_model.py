@@ -78,6 +78,10 @@ def test_it_answers_as_the_run_did(bench, packed, words):
     # looked at before it is loaded: Python keeps what it compiles beside the code, unless told not to
     assert [p for p in folder.rglob("*") if p.suffix in (*PICKLES, ".pyc")] == []
     served = mlflow.pyfunc.load_model(str(folder))
+    assert served.metadata.metadata["classes"] == ["high", "low"]
+    assert served.metadata.metadata["sample_rate"] == "each file's own"
+    assert served.metadata.metadata["commit"] == model.run.tags["git_commit"]
+    assert served.metadata.signature.outputs.input_names() == ["label", "probabilities", "start", "end"]
     found = served.predict(frame(bench, [row["clip"] for row in rows]))
     for row, one in zip(rows, found, strict=True):
         assert one["label"] == row["predicted"]
