@@ -26,6 +26,7 @@ from src.prepare.audit.figure import draw
 from src.prepare.audit.measurement import measure
 from src.prepare.audit.probes import probe_all
 from src.prepare.audit.report import Report, as_text
+from src.prepare.audit.suspects import suspects
 from src.tracking import provenance
 from src.tracking.store import Store
 
@@ -126,6 +127,7 @@ def audit(
         recordings=tuple(recordings([*same, *alike], labelling)),
         groups_on_both_sides=tuple(groups_on_both_sides(clips, parts)) if parts else (),
         probes=probe_all(measured, parts),
+        suspects=suspects(measured),
     )
 
 

@@ -11,6 +11,7 @@ from src.features.render_stats import CONSEQUENCES
 from src.prepare.audit.census import ClassCensus, Spread
 from src.prepare.audit.copies import Copies, NearCopies
 from src.prepare.audit.probes import Probe
+from src.prepare.audit.suspects import Suspect
 
 _SHOWN = 10
 
@@ -30,6 +31,7 @@ class Report:
         exact: files that are the same byte for byte. near: pairs of files with the same sound.
         recordings: both taken together, one entry for each recording that occurs more than once.
         groups_on_both_sides: groups of clips with members inside and outside of the test part.
+        suspects: clips whose labels are least probable by their sound.
         probes: what loudness, length and file format alone predict; empty where the split leaves nothing to test.
     """
 
@@ -47,6 +49,7 @@ class Report:
     recordings: tuple[Copies, ...]
     groups_on_both_sides: tuple[str, ...]
     probes: tuple[Probe, ...]
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def leaked(self) -> tuple[str, ...]:
@@ -123,6 +126,10 @@ def as_text(report: Report) -> str:
         _images(report),
         _probes(report),
         _copies(report),
+        _listed(
+            "Labels to look at: clips that sound like another class",
+            [f"{one.clip}: rather {one.likely} (loss {one.loss:.1f})" for one in report.suspects],
+        ),
         _listed("Groups on both sides of the split", report.groups_on_both_sides),
         _listed("Files that cannot be used", list(report.unreadable.values())),
         _listed("Notes", report.notes),
