@@ -14,13 +14,13 @@ from src.data.clip import Clip, Dataset, Origin
 from src.data.parts import Part, are_parts, fold_of, part_of
 from src.data.table import Role, TableSettings
 from src.data.table import read as read_table
+from src.data.windows import window_starts
 from src.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
 _WAY_OUT = "Make them readable, or leave them out with dataset.on_unreadable=skip"
 SOURCES = ("auto", "recordings", "published", "rendered", "files")
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -355,15 +355,11 @@ def windowed(settings: DatasetSettings, dataset: Dataset, seconds: Callable[[Pat
             continue
         if end is None:
             end = total if clip.excerpt or settings.duration is None else min(total, start + settings.duration)
-        count = max(1, int((end - start - length) / hop + 1 + _ROUNDING))
-        spans = [(start + k * hop, start + k * hop + length) for k in range(count)]
-        rest = start + count * hop
-        if end - rest >= length / 2 and spans[-1][1] < end - _ROUNDING:
-            spans.append((rest, end))
+        spans = [(first, min(first + length, end)) for first in window_starts(end, start, length, hop)]
         clips += [
             replace(
                 clip,
-                excerpt=(round(first, 6), round(min(last, end), 6)),
+                excerpt=(round(first, 6), round(last, 6)),
                 window_of=clip.id,
                 group=clip.group or clip.name,
             )

@@ -16,12 +16,12 @@ from src.data.audio import UnreadableAudio, Window, header
 from src.data.clip import Dataset
 from src.data.dataset import DatasetSettings
 from src.data.split import Split
+from src.data.windows import window_starts
 from src.errors import UserError, printable
 from src.features.digests import FileDigests
 from src.features.extract import Extraction, extract
 from src.features.labelled import Runtime
 from src.features.pipeline import FeaturePipeline
-from src.features.windows import window_starts
 
 COLUMNS = ("file", "start", "end", "label", "group", "part")
 _ROWS = 1024

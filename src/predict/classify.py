@@ -178,8 +178,11 @@ def listed(audio: Path) -> list[Path]:
 
 def _cutting(cfg: DictConfig, model: TrainedModel, options: Options) -> Callable[[Path], Cutting]:
     """How each file is cut: those of the run's own dataset from its own first second on."""
-    plain = Cutting.of(model.pipeline.window, model.card, start=options.start, window=options.window, hop=options.hop)
     trained = configure.build("dataset", model.settings["dataset"], DatasetSettings)
+    window, hop = options.window, options.hop
+    if window is None and trained.window is not None:  # as in training
+        window, hop = trained.window, hop or trained.hop
+    plain = Cutting.of(model.pipeline.window, model.card, start=options.start, window=window, hop=hop)
     if options.start is not None or not trained.start:
         return lambda _: plain
     own = plain.after(trained.start)

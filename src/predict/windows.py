@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from src.data.audio import Window
+from src.data.windows import window_starts
 from src.errors import UserError
-from src.features.windows import window_starts
 from src.tracking.model_card import ModelCard
 
 # The same recording by another encoder may be longer: what it put in front is not always said.

@@ -198,3 +198,13 @@ def test_windows_are_learnt_from_and_files_are_scored(bench, tmp_path, tone):
     assert run.metrics["test/window_accuracy"] == np.mean([row["label"] == row["predicted"] for row in tested])
     longer = bench.run(*words[:3], "dataset.hop=0.3")
     assert longer.run_id != outcome.run_id
+
+
+def test_new_audio_is_cut_as_the_training_clips_were(run_train, tiny, tmp_path, write_clips):
+    write_clips(tmp_path / "clips", ["a", "b"], 10, seconds=0.5)
+    words = ["dataset=folder", "dataset.root=clips", "dataset.window=0.2", "dataset.hop=0.1"]
+    assert run_train([*tiny, *words], tmp_path).returncode == 0
+    done = run_train(["run=best", "audio=clips/a/03.wav", "output=csv"], tmp_path, module="src.predict")
+    assert done.returncode == 0, done.stderr
+    starts = [line["start"] for line in csv.DictReader(io.StringIO(done.stdout)) if line["part"] == "window"]
+    assert [float(start) for start in starts] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])

@@ -9,8 +9,8 @@ import pandas
 import pytest
 import soundfile
 
+from src.data.windows import window_starts
 from src.errors import UserError
-from src.features.windows import window_starts
 
 PIXELS = ("backbone.rows=4", "backbone.columns=6")
 
