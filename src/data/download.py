@@ -8,9 +8,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import requests
 import urllib3
@@ -36,7 +36,6 @@ def download(
     sha256: str | None = None,
     md5: str | None = None,
     size: int | None = None,
-    readable: Callable[[Path], None] | None = None,
     progress: Progress | None = None,
     timeout: float = 30.0,
     retries: int = 5,
@@ -45,9 +44,9 @@ def download(
 ) -> Path:
     """Fetch a file, or accept the one that is already there if it is the published one.
 
-    An interrupted download leaves `NAME.part` beside the destination, and the next call goes on from there as long as
-    the server still holds the same file by its entity tag or date (RFC 9110, section 13.1.5); where it gives neither,
-    only if a published checksum can tell whether the parts fit.
+    An interrupted download leaves `NAME.part` beside the destination. The next call resumes it where a published
+    checksum can tell whether the parts fit, and otherwise as long as the server still holds the same file by its
+    entity tag or date (RFC 9110, section 13.1.5).
 
     Args:
         url: http or https address, or several of the same file, tried in order.
@@ -55,7 +54,6 @@ def download(
         sha256: published checksum, hex.
         md5: likewise.
         size: published length in bytes.
-        readable: raises UserError where a file cannot be used; the only check of a file without a checksum.
         progress: called with the file's name, bytes so far, bytes in all.
         timeout: seconds to connect, and between two pieces.
         retries: attempts in a row that may fail without bringing a byte more.
@@ -71,12 +69,13 @@ def download(
     """
     addresses = (url,) if isinstance(url, str) else tuple(url)
     for address in addresses:
-        _check(address)
-    expected = Expected(sha256, md5, size, readable)
+        if re.match(r"https?://[^/?#\[]", address) is None:
+            raise UserError(f"{address}: expected an http or https address")
+    published = Published(sha256, md5, size)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with alone(destination):
         if destination.exists():
-            problem = expected.problem(destination)
+            problem = published.problem(destination)
             if problem is not None:
                 raise UserError(
                     f"{destination}: is there, but is not the published file: {problem}. Remove it and run the same "
@@ -89,23 +88,14 @@ def download(
         )
         for address in addresses:
             try:
-                others = [other for other in addresses if other != address]
-                Transfer(address, destination, expected, progress, timeout, way_out, others).run(retries, pause)
+                _Transfer(address, destination, published, progress, timeout).run(retries, pause)
                 break
-            except DownloadError as error:
+            except _DownloadError as error:
+                message = f"{address}: {error}. {way_out}"
                 if address == addresses[-1]:
-                    raise
-                _log.info("%s\nTrying the next address", error)
+                    raise UserError(message) from error
+                _log.info("%s\nTrying the next address", message)
     return destination
-
-
-def _check(address: str) -> None:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{address}: expected an http or https address")
 
 
 @contextmanager
@@ -127,96 +117,52 @@ def alone(target: Path) -> Iterator[None]:
 
 
 class _AttemptError(Exception):
-    """An attempt failed in a way that another attempt may mend."""
+    """An attempt failed; another one may succeed."""
 
 
-class DownloadError(UserError):
+class _DownloadError(Exception):
     """An address does not give the file; another one may."""
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What is published about a file's bytes: checksums in hex, length, and a test whether it can be used."""
+class Published:
+    """What is published about a file's bytes: checksums in hex, and the length."""
 
     sha256: str | None
     md5: str | None
     size: int | None
-    readable: Callable[[Path], None] | None
 
     @property
-    def summed(self) -> bool:
+    def has_checksum(self) -> bool:
         """Whether a checksum can tell the file from every other."""
         return self.sha256 is not None or self.md5 is not None
 
     def problem(self, path: Path) -> str | None:
         """Why the file is not the published one; None where it is."""
-        found_size = path.stat().st_size
-        if self.size is not None and found_size != self.size:
-            return f"it has {found_size} bytes, the published file {self.size}"
-        for name, wanted in (("sha256", self.sha256), ("md5", self.md5)):
-            if wanted is not None and (found := checksum(path, name)) != wanted.lower():
-                return f"its {name} is {found}, the published one {wanted.lower()}"
-        if self.readable is not None:
-            try:
-                self.readable(path)
-            except UserError as error:
-                return str(error)
+        size = path.stat().st_size
+        if self.size is not None and size != self.size:
+            return f"it has {size} bytes, the published file {self.size}"
+        for name, expected in (("sha256", self.sha256), ("md5", self.md5)):
+            if expected is not None and (digest := checksum(path, name)) != expected.lower():
+                return f"its {name} is {digest}, the published one {expected.lower()}"
         return None
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """What the server said of the file that a partial download was begun from."""
+class _Transfer:
+    """Downloads to `NAME.part`, with what the server said of the file in `NAME.part.json`, and renames at the end."""
 
-    url: str
-    etag: str | None
-    modified: str | None
-    total: int | None
-
-    @property
-    def validator(self) -> str | None:
-        """Value for If-Range; a weak tag does not promise the same bytes."""
-        return self.etag if self.etag is not None and not self.etag.startswith("W/") else self.modified
-
-    def differs(self, other: "_Origin") -> bool:
-        """Whether anything that both tell is told differently."""
-        pairs = ((self.etag, other.etag), (self.modified, other.modified), (self.total, other.total))
-        return any(None not in pair and pair[0] != pair[1] for pair in pairs)
-
-
-@dataclass
-class Transfer:
-    """Downloads to `NAME.part`, with what the server said of the file in `NAME.part.json`, and renames at the end.
-
-    Attributes:
-        url: address. destination: where the whole file goes; its folder exists.
-        expected: tells whether the whole file is the right one.
-        progress: called with name, bytes so far, bytes in all.
-        timeout: seconds to connect, and between two pieces.
-        way_out: what a person can do instead, ends every message.
-        mirrors: other addresses of the same file; what one of them sent is gone on from where a checksum is published.
-    """
-
-    url: str
-    destination: Path
-    expected: Expected
-    progress: Progress | None
-    timeout: float
-    way_out: str
-    mirrors: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        self._part = self.destination.with_name(self.destination.name + ".part")
-        self._notes = self.destination.with_name(self.destination.name + ".part.json")
+    def __init__(
+        self, url: str, destination: Path, published: Published, progress: Progress | None, timeout: float
+    ) -> None:
+        self._url, self._destination, self._published = url, destination, published
+        self._progress, self._timeout = progress, timeout
+        self._part = destination.with_name(destination.name + ".part")
+        self._notes = destination.with_name(destination.name + ".part.json")
         # Whether the partial file comes from more than one answer, so that its parts may not fit.
         self._joined = self._have() > 0
 
     def run(self, retries: int, pause: float) -> None:
-        """Attempt until the file is whole, or `retries` attempts in a row failed without bringing a byte more.
-
-        Raises:
-            UserError: see `download`.
-        """
+        """Attempt until the file is whole, or `retries` attempts in a row failed without bringing a byte more."""
         failures, most = 0, self._have()
         while True:
             try:
@@ -226,86 +172,88 @@ class Transfer:
                 failures = 0 if self._have() > most else failures + 1
                 most = max(most, self._have())
                 if failures > retries:
-                    raise self._error(f"could not be downloaded: {error}") from error
+                    raise _DownloadError(f"could not be downloaded: {error}") from error
                 wait = min(pause * 2 ** max(failures - 1, 0), _LONGEST_PAUSE)
-                _log.info("%s: %s; trying again in %g s", self.url, error, wait)
+                _log.info("%s: %s; trying again in %g s", self._url, error, wait)
                 time.sleep(wait)
-        self._part.replace(self.destination)
+        self._part.replace(self._destination)
         self._notes.unlink(missing_ok=True)
 
     def _attempt(self) -> None:
         origin = self._resumable()
-        if origin is None or self._have() != origin.total:
+        if origin is None or self._have() != origin["total"]:
             self._receive(origin)
-        problem = self.expected.problem(self._part)
+        problem = self._published.problem(self._part)
         if problem is None:
             return
         self._drop()
         if self._joined:
             self._joined = False
             raise _AttemptError(f"the parts of an interrupted download do not fit together ({problem})")
-        raise self._error(f"the server sent something else than the published file: {problem}")
+        raise _DownloadError(f"the server sent something else than the published file: {problem}")
 
-    def _receive(self, origin: _Origin | None) -> None:
-        have = 0 if origin is None else self._have()
+    def _receive(self, origin: dict[str, Any] | None) -> None:
         # As they lie on the server: a compressed transfer would change the length and every byte.
         headers = {"Accept-Encoding": "identity"}
         if origin is not None:
-            headers["Range"] = f"bytes={have}-"
-            if origin.validator is not None:
-                headers["If-Range"] = origin.validator
+            headers["Range"] = f"bytes={self._have()}-"
+            if (validator := _validator(origin)) is not None:
+                headers["If-Range"] = validator
         try:
-            with requests.get(self.url, headers=headers, stream=True, timeout=self.timeout) as response:
-                start, total = self._judge(response, origin, have)
+            with requests.get(self._url, headers=headers, stream=True, timeout=self._timeout) as response:
+                start, total = self._begin(response, origin)
                 check_room(self._part.parent, max((total or 0) - start, 0))
                 # read1 hands over what has arrived; read would lose up to a chunk of it where the connection breaks.
                 pieces = iter(lambda: response.raw.read1(_CHUNK, decode_content=False), b"")
                 self._write(pieces, start, total)
         except (requests.TooManyRedirects, requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL) as error:
-            raise self._error(f"leads nowhere ({error})") from error
+            raise _DownloadError(f"leads nowhere ({error})") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise _AttemptError(_reason(error)) from error
 
-    def _judge(self, response: requests.Response, origin: _Origin | None, have: int) -> tuple[int, int | None]:
-        """Where the body of this answer begins and how long the file is; makes the partial file ready for it."""
-        if response.status_code in _PASSING:
-            raise _AttemptError(f"the server answered {response.status_code} {response.reason}")
-        if response.status_code == 416:
+    def _begin(self, response: requests.Response, origin: dict[str, Any] | None) -> tuple[int, int | None]:
+        """First byte of this answer and the length of the whole file; makes the partial file ready for it."""
+        status, have = response.status_code, self._have()
+        if status in _PASSING:
+            raise _AttemptError(f"the server answered {status} {response.reason}")
+        if status == 416:
             self._drop()
             raise _AttemptError(f"the server has nothing after the first {have} bytes, though it promised more")
-        if response.status_code not in (200, 206):
-            raise self._error(f"the server answered {response.status_code} {response.reason}; the file may have moved")
+        if status not in (200, 206):
+            raise _DownloadError(f"the server answered {status} {response.reason}; the file may have moved")
         start, total = _extent(response)
-        found = _Origin(self.url, response.headers.get("ETag"), response.headers.get("Last-Modified"), total)
-        if response.status_code == 206 and (origin is None or start != have or found.differs(origin)):
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        described = {"url": self._url, "etag": etag, "modified": modified, "total": total}
+        if status == 206 and (origin is None or start != have or _differ(described, origin)):
             self._drop()
             raise _AttemptError("the file changed on the server")
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise self._error(
-                f"the server sent a web page instead of {self.destination.name}; "
+            raise _DownloadError(
+                f"the server sent a web page instead of {self._destination.name}; "
                 "the file may have moved, or a sign-in page is in the way"
             )
-        if None not in (total, self.expected.size) and total != self.expected.size:
-            raise self._error(f"the server offers {total} bytes, the published file has {self.expected.size}")
+        size = self._published.size
+        if None not in (total, size) and total != size:
+            raise _DownloadError(f"the server offers {total} bytes, the published file has {size}")
         if start == 0:
             self._drop()
-            write_atomically(self._notes, json.dumps(asdict(found)).encode())
+            write_atomically(self._notes, json.dumps(described).encode())
         self._joined = start > 0
         return start, total
 
     def _write(self, pieces: Iterator[bytes], start: int, total: int | None) -> None:
-        done, longest = start, self.expected.size
+        done, size = start, self._published.size
         try:
             with self._part.open("ab") as file:
                 for piece in pieces:
                     done += len(piece)
-                    if longest is not None and done > longest:
-                        raise self._error(f"the server sends more than the published {longest} bytes")
+                    if size is not None and done > size:
+                        raise _DownloadError(f"the server sends more than the published {size} bytes")
                     if total is None:
                         check_room(self._part.parent, len(piece))
                     file.write(piece)
-                    if self.progress is not None:
-                        self.progress(self.destination.name, done, total)
+                    if self._progress is not None:
+                        self._progress(self._destination.name, done, total)
         except OSError as error:
             raise UserError(f"{self._part}: cannot be written ({error.strerror or error})") from error
         if total is not None and done != total:
@@ -318,24 +266,33 @@ class Transfer:
         self._part.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
-    def _resumable(self) -> _Origin | None:
-        """What the partial file was begun from, if going on from it is safe; otherwise it is dropped."""
+    def _resumable(self) -> dict[str, Any] | None:
+        """What the partial file was begun from, if it can be resumed; otherwise it is dropped."""
         try:
-            origin = _Origin(**json.loads(self._notes.read_bytes()))
-            have = self._part.stat().st_size
-        except (OSError, ValueError, TypeError):
+            origin = dict(json.loads(self._notes.read_bytes()))
+            url, total = origin["url"], origin["total"]
+        except (OSError, ValueError, TypeError, KeyError):
             self._drop()
             return None
-        known = origin.validator is not None or self.expected.summed
-        if origin.url in self.mirrors and self.expected.summed:  # another server marks the same file differently
-            origin = replace(origin, url=self.url, etag=None, modified=None)
-        if known and origin.url == self.url and 0 < have <= (origin.total or have):
+        if url != self._url:  # another server marks the same file differently
+            origin |= {"etag": None, "modified": None}
+        known = self._published.has_checksum or _validator(origin) is not None
+        if known and 0 < self._have() <= (total or self._have()):
             return origin
         self._drop()
         return None
 
-    def _error(self, what: str) -> DownloadError:
-        return DownloadError(f"{self.url}: {what}. {self.way_out}")
+
+def _validator(origin: dict[str, Any]) -> str | None:
+    """Value for If-Range; a weak tag does not promise the same bytes."""
+    etag: str | None = origin.get("etag")
+    return etag if etag is not None and not etag.startswith("W/") else origin.get("modified")
+
+
+def _differ(described: dict[str, Any], origin: dict[str, Any]) -> bool:
+    """Whether anything that both answers state of the file differs."""
+    pairs = [(described[key], origin.get(key)) for key in ("etag", "modified", "total")]
+    return any(None not in pair and pair[0] != pair[1] for pair in pairs)
 
 
 def checksum(path: Path, name: str) -> str:
@@ -363,7 +320,7 @@ def check_room(folder: Path, needed: int) -> None:
 
 
 def _extent(response: requests.Response) -> tuple[int, int | None]:
-    """First byte that an answer holds (-1: it does not say), and the length of the whole file, as the server claims."""
+    """First byte that an answer holds (-1: not stated), and the length of the whole file, as the server states them."""
     if response.status_code == 206:
         claim = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
         if claim is None:

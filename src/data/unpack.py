@@ -83,19 +83,6 @@ def unpack(
     return destination
 
 
-def check_readable(archive: Path) -> None:
-    """Read an archive to its end, with the checksums that it carries.
-
-    Raises:
-        UserError: no archive, or damaged.
-    """
-    with _explained(archive):
-        for member in _members(archive):
-            with member.open() as content:
-                while content.read(_PIECE):
-                    pass
-
-
 def _unpack_into(archive: Path, folder: Path, only: Mapping[str, str] | None, progress: Progress | None) -> None:
     left = None if only is None else {str(PurePosixPath(name)): path for name, path in only.items()}
     allowed = max(archive.stat().st_size * _RATIO, _SMALL)

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from src.data.download import Progress, checksum
 from src.data.duplicates import connected
 from src.data.published.source import Collection, Download, Piece, against_table
-from src.data.unpack import check_readable, unpack
+from src.data.unpack import unpack
 from src.errors import UserError
 
 # The page is the one that users of the set cite. The file's own address is not confirmed: it is where the author's
@@ -170,9 +170,7 @@ def _description(folder: Path, get: Download, progress: Progress | None, address
     by_hand = folder / "extendedballroom_v1.1.xml"
     if by_hand.is_file():
         return by_hand
-    archive = get(
-        addresses, folder / "extendedballroom_v1.1.zip", readable=check_readable, progress=progress, page=PAGE
-    )
+    archive = get(addresses, folder / "extendedballroom_v1.1.zip", progress=progress, page=PAGE)
     inner = unpack(archive, folder / "extendedballroom_v1.1")
     found = sorted(path for path in inner.rglob("*.xml") if not path.name.startswith("."))
     if len(found) != 1:

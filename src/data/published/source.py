@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -30,7 +30,6 @@ class Download(Protocol):
         *,
         md5: str | None = None,
         size: int | None = None,
-        readable: Callable[[Path], None] | None = None,
         progress: Progress | None = None,
         page: str = "",
     ) -> Path:

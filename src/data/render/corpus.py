@@ -4,13 +4,13 @@ import contextlib
 import functools
 import importlib.util
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from src.data.writing import write_atomically
 from src.errors import UserError
 
 # Raise it when the same score would now be read differently.
@@ -88,9 +88,7 @@ def read(path: str, cache: Path) -> Score:
 
     score = parse(root() / path, path)
     cache.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_name(f"{kept.name}.{os.getpid()}.tmp")
-    partial.write_text(json.dumps(asdict(score), separators=(",", ":")), encoding="utf-8")
-    partial.replace(kept)
+    write_atomically(kept, json.dumps(asdict(score), separators=(",", ":")).encode())
     return score
 
 

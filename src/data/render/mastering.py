@@ -1,14 +1,14 @@
 """What happens to a mix until it is a file: room, loudness, limiting, fades, and FLAC that says what made it."""
 
-import hashlib
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from jaxtyping import Float32, Int16
 from scipy import signal, special
+
+from src.data.writing import write_atomically
 
 Samples = Float32[np.ndarray, " samples"]
 
@@ -102,7 +102,6 @@ def to_int16(samples: Samples) -> Int16[np.ndarray, " samples"]:
 # 0 to 1. Below 0.375 files are up to a sixth larger, above 0.5 no smaller; all take equally long.
 COMPRESSION = 0.5
 MAKER = "earsight stand-in "
-PARTIAL = ".part"
 
 
 def write_flac(path: Path, samples: Int16[np.ndarray, " samples"], sample_rate: int, fingerprint: str) -> None:
@@ -126,18 +125,8 @@ def write_flac(path: Path, samples: Int16[np.ndarray, " samples"], sample_rate: 
     ) as sound:
         sound.comment = MAKER + fingerprint
         sound.write(samples)
-    replace(path, buffer.getvalue())
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Writes a file as a whole: under a temporary name beside it, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(path, buffer.getvalue())
 
 
 def comment(path: Path) -> str:
@@ -160,9 +149,3 @@ def is_finished(path: Path, fingerprint: str) -> bool:
     Files are renamed when complete, so the header is all that needs to be read.
     """
     return path.is_file() and comment(path) == MAKER + fingerprint
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of the file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 from scipy import signal
 
-from src.data.render import band, chords, corpus, description, excerpts, mastering, notes, sound_font, voice
+from src.data.download import checksum
+from src.data.render import band, chords, corpus, description, excerpts, mastering, notes, voice
 from src.data.render.description import ClassDescription, PlannedClip, generator
 from src.data.render.sampler import Arrangement, Sampler
 from src.data.render.sound_font import SoundFont
+from src.data.render.sound_font import find as find_font
+from src.data.writing import write_atomically
 from src.errors import UserError
 
 Arranger = Callable[[PlannedClip, ClassDescription, np.random.Generator, Path], Arrangement]
@@ -124,21 +127,17 @@ def perform(job: Job, clip: PlannedClip) -> dict[str, Any]:
     if not mastering.is_finished(path, fingerprint):
         sample_rate = description.load(job.dataset).sample_rate
         mastering.write_flac(path, mastering.to_int16(_sound(job, clip)), sample_rate, fingerprint)
+    scores = "score: see music21/corpus/license.txt; " if "score" in clip.recipe else ""
     row = {
         "file": file_of(clip),
         "label": clip.label,
         "group": clip.group,
         "source": clip.source,
-        "licence": _licence(job, clip),
+        "licence": f"{scores}samples of {job.font.name}: {job.font.licence}",
         "duration": clip.seconds,
-        "digest": mastering.digest(path),
+        "digest": checksum(path, "sha256"),
     }
     return row | clip.columns
-
-
-def _licence(job: Job, clip: PlannedClip) -> str:
-    scores = "score: see music21/corpus/license.txt; " if "score" in clip.recipe else ""
-    return f"{scores}samples of {job.font.name}: {job.font.licence}"
 
 
 def _sound(job: Job, clip: PlannedClip) -> mastering.Samples:
@@ -224,7 +223,8 @@ def render(
     Raises:
         UserError: no such stand-in, no sound font, a folder with other recordings, or a full disk.
     """
-    job = _job(dataset, out, seed, sound_font)
+    parsed = out.absolute().parent / ".scores"
+    job = Job(description.load(dataset).dataset, seed, find_font(sound_font), out.absolute(), parsed)
     clips = plan(dataset, clips_per_class, seed)
     digest = hashlib.sha256("".join(job.fingerprint(clip) for clip in clips).encode()).hexdigest()
     if _is_ready(out, clips, digest):
@@ -233,17 +233,23 @@ def render(
     try:
         _make_room(out, clips)
         _check_space(out, clips, sample_rate)
-        rows = _perform_all(job, clips, workers, progress)
-        manifest = _manifest(job, clips_per_class, rows) | {"fingerprint": digest}
-        mastering.replace(out / MANIFEST, json.dumps(manifest, indent=1).encode())
+        performed = (
+            ((index, perform(job, clip)) for index, clip in enumerate(clips))
+            if workers <= 1
+            else _processes(job, clips, workers)
+        )
+        rows: dict[int, dict[str, Any]] = {}
+        for index, row in performed:
+            rows[index] = row
+            if progress:
+                progress(len(rows), len(clips))
+        manifest = _manifest(job, clips_per_class, [rows[index] for index in range(len(clips))]) | {
+            "fingerprint": digest
+        }
+        write_atomically(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
         raise _explained(error, out, clips, sample_rate) from error
     return out
-
-
-def _job(dataset: str, out: Path, seed: int, font: Path | None) -> Job:
-    name = description.load(dataset).dataset
-    return Job(name, seed, sound_font.find(font), out.absolute(), out.absolute().parent / ".scores")
 
 
 def _is_ready(out: Path, clips: list[PlannedClip], digest: str) -> bool:
@@ -258,9 +264,10 @@ def _make_room(out: Path, clips: list[PlannedClip]) -> None:
     """Removes what an earlier rendering left and this one does not plan; refuses a folder with anything else in it."""
     planned = {out / file_of(clip) for clip in clips}
     (out / MANIFEST).unlink(missing_ok=True)
+    for path in out.glob("*/.*.flac.*"):  # the temporary files of a process that was killed while it wrote
+        if time.time() - path.stat().st_mtime > ABANDONED:
+            path.unlink(missing_ok=True)
     for path in sorted(out.glob("*/**/*")):
-        if path.suffix == mastering.PARTIAL and time.time() - path.stat().st_mtime > ABANDONED:
-            path.unlink(missing_ok=True)  # of a process that was killed while it wrote
         if path in planned or path.suffix.lower() not in AUDIO_SUFFIXES or path.name.startswith("."):
             continue
         if not mastering.is_stand_in(path):
@@ -271,45 +278,34 @@ def _make_room(out: Path, clips: list[PlannedClip]) -> None:
         path.unlink(missing_ok=True)
 
 
+def _missing(out: Path, clips: list[PlannedClip], sample_rate: int) -> tuple[int, float]:
+    """How many clips have no file yet, and their bytes uncompressed."""
+    seconds = [clip.seconds for clip in clips if not (out / file_of(clip)).is_file()]
+    return len(seconds), sum(seconds, 0.0) * sample_rate * 2
+
+
 def _check_space(out: Path, clips: list[PlannedClip], sample_rate: int) -> None:
-    there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
-    missing = [clip for clip in clips if not (out / file_of(clip)).is_file()]
-    if shutil.disk_usage(there).free < _bytes(missing, sample_rate) * LEAST_SIZE:
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.is_dir())
+    if shutil.disk_usage(existing).free < _missing(out, clips, sample_rate)[1] * LEAST_SIZE:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _bytes(clips: list[PlannedClip], sample_rate: int) -> float:
-    return sum((clip.seconds for clip in clips), 0.0) * sample_rate * 2
-
-
-def _explained(error: OSError, out: Path, clips: list[PlannedClip], sample_rate: int) -> Exception:
+def _explained(error: OSError, out: Path, clips: list[PlannedClip], sample_rate: int) -> UserError:
     if error.errno in NO_SPACE:
-        missing = [clip for clip in clips if not (out / file_of(clip)).is_file()]
-        needed = _bytes(missing, sample_rate) * USUAL_SIZE / 1e6
+        count, size = _missing(out, clips, sample_rate)
         return UserError(
-            f"{out}: the disk is full; {len(missing)} of {len(clips)} clips are missing and need about {needed:.0f} MB"
-            "; free that space and start again (finished clips are kept), or ask for fewer clips per class"
+            f"{out}: the disk is full; {count} of {len(clips)} clips are missing and need about "
+            f"{size * USUAL_SIZE / 1e6:.0f} MB; free that space and start again (finished clips are kept), or ask for "
+            "fewer clips per class"
         )
     return UserError(f"{out}: cannot be written ({error}); expected a folder that this user may write to")
 
 
-def _perform_all(job: Job, clips: list[PlannedClip], workers: int, progress: Progress | None) -> list[dict[str, Any]]:
-    """Rows of the manifest, in the order of the plan."""
-    rows: dict[int, dict[str, Any]] = {}
-    for index, row in _one_process(job, clips) if workers <= 1 else _processes(job, clips, workers):
-        rows[index] = row
-        if progress:
-            progress(len(rows), len(clips))
-    return [rows[index] for index in range(len(clips))]
-
-
-def _one_process(job: Job, clips: list[PlannedClip]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for index, clip in enumerate(clips):
-        yield index, perform(job, clip)
-
-
 def _processes(job: Job, clips: list[PlannedClip], workers: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """As `_one_process`, in the order of completion; mixing holds the interpreter's lock, so threads gain nothing."""
+    """Index and row of each clip, in the order of completion.
+
+    Mixing holds the interpreter's lock, so that threads would gain nothing.
+    """
     spawning = multiprocessing.get_context("spawn")  # a fork would copy the caller's threads' locks
     with ProcessPoolExecutor(workers, spawning, _die_with_parent) as pool:
         scores = sorted({str(clip.recipe["score"]) for clip in clips if "score" in clip.recipe})
