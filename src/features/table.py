@@ -91,7 +91,7 @@ def feature_table(
             labelled = _labels(settings, contents.dataset, extraction, split)
         computed += extraction.computed
         for clip, facts, row in zip(extraction.clips, extraction.facts, extraction.features, strict=True):
-            begin = windowed.window.start
+            begin = clip.cut(windowed.window).start
             rows.setdefault(clip.id, []).append((begin, begin + facts.duration, row))
     if failed and (settings.on_unreadable == "fail" or not rows):
         listed = "\n  ".join(failed.values())
