@@ -15,6 +15,7 @@ from src.tracking.naming import CELL, cell_of, made_by
 if TYPE_CHECKING:
     from src.cli.sweep import JobResult
 
+_UNBALANCED = 0.6
 _NOTE = (
     "accuracy: mean over seeds; interval: over clips, over groups of clips where they are known, and over seeds where "
     "there are several (with one it holds for that run alone): docs/statistics.md"
@@ -70,7 +71,23 @@ def comparison(results: "Sequence[JobResult]") -> str:
         notes.append(f"{NONE}: no interval; all test clips are of one group, or it is not known which were right")
     if any(row[7] == "rendered" for row in rows):
         notes.append("rendered: a synthesised stand-in, not comparable with published numbers")
+    notes += _unbalanced(results)
     return "\n".join((text_table(header, rows), *notes, *_repeated(results)))
+
+
+def _unbalanced(results: "Sequence[JobResult]") -> list[str]:
+    """A line for each dataset most of whose test clips are of one class."""
+    shares: dict[str, float] = {}
+    for result in results:
+        share = ((result.outcome or {}).get("correct") or {}).get("majority")
+        if share is not None and share > _UNBALANCED:
+            name = str((result.outcome or {})["tags"]["dataset"])
+            shares[name] = max(share, shares.get(name, 0.0))
+    return [
+        f"{name}: {points(share)} % of the test clips are of one class, so that always saying it is right as often; "
+        "read test/balanced_accuracy and macro F1 in MLflow"
+        for name, share in sorted(shares.items())
+    ]
 
 
 def _pooled(results: "Sequence[JobResult]") -> "list[JobResult]":

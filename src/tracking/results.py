@@ -38,19 +38,25 @@ class CorrectClips:
     Attributes:
         digest: of the clips' names and groups; runs with the same one were tested on the same clips in the same order.
         groups: number of each clip's group. correct: `1` for each clip that was right, `0` for each other.
+        majority: share of the clips that are of the largest class, 0..1; None: not known.
     """
 
     digest: str
     groups: list[int]
     correct: str
+    majority: float | None = None
 
     @classmethod
     def of(
-        cls, ids: Sequence[str], groups: Sequence[str | None], correct: Bool[np.ndarray, " clips"]
+        cls,
+        ids: Sequence[str],
+        groups: Sequence[str | None],
+        correct: Bool[np.ndarray, " clips"],
+        majority: float | None = None,
     ) -> "CorrectClips":
         """Of clips by name, with their groups (None where unknown)."""
-        digest = digest_of({"clips": list(ids), "groups": list(groups)})
-        return cls(digest, Clusters.of(groups, len(ids)).group.tolist(), "".join("01"[int(right)] for right in correct))
+        digest, numbers = digest_of({"clips": list(ids), "groups": list(groups)}), Clusters.of(groups, len(ids)).group
+        return cls(digest, numbers.tolist(), "".join("01"[int(right)] for right in correct), majority)
 
     @property
     def accuracy(self) -> float:
@@ -182,13 +188,16 @@ def log_results(
     tested = scored.where("test")
     predicted, targets = scored.predicted[tested], scored.labels[tested]
     confusion = metrics.confusion_matrix(targets, predicted, len(classes))
-    correct = CorrectClips.of([scored.ids[i] for i in tested], [scored.groups[i] for i in tested], predicted == targets)
+    majority = metrics.majority(confusion)
+    correct = CorrectClips.of(
+        [scored.ids[i] for i in tested], [scored.groups[i] for i in tested], predicted == targets, majority
+    )
     run.log(
         metrics={
             "test/accuracy": correct.accuracy,
             "test/macro_f1": metrics.macro_f1(confusion),
             "test/balanced_accuracy": metrics.balanced_accuracy(confusion),
-            "test/majority": metrics.majority(confusion),
+            "test/majority": majority,
             **{
                 f"test/{name}": value
                 for name, value in metrics.probability_metrics(targets, scored.probabilities[tested]).items()

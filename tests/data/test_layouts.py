@@ -208,3 +208,11 @@ def test_new_audio_is_cut_as_the_training_clips_were(run_train, tiny, tmp_path, 
     assert done.returncode == 0, done.stderr
     starts = [line["start"] for line in csv.DictReader(io.StringIO(done.stdout)) if line["part"] == "window"]
     assert [float(start) for start in starts] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_sweep_says_where_most_test_clips_are_of_one_class(run_train, tiny, tmp_path, write_clips):
+    write_clips(tmp_path / "clips", ["a"], 30)
+    write_clips(tmp_path / "clips", ["b"], 5)
+    done = run_train(["-m", *tiny, "dataset=folder", "dataset.root=clips", "split=folds", "seed=0,1"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "clips: 85.7 % of the test clips are of one class" in done.stdout
