@@ -16,6 +16,7 @@ import safetensors.numpy
 import torch
 import yaml
 
+from src import experiment as experiment_module
 from src.cli.sweep import JobResult
 from src.cli.sweep_table import comparison
 from src.data.split import hash_part
@@ -93,7 +94,7 @@ def test_the_stored_head_gives_the_stored_probabilities(bench, birds):
 def test_a_known_result_is_not_computed_again_unless_forced(bench, birds, monkeypatch):
     first = bench.run(*birds)
     with monkeypatch.context() as patched:
-        patched.setattr("src.experiment.prepare", lambda *_: pytest.fail("computed again"))
+        patched.setattr(experiment_module, "prepare", lambda *_: pytest.fail("computed again"))
         again = bench.run(*birds)
     assert (again.run_id, again.accuracy, again.test_clips, again.known) == (first.run_id, first.accuracy, 4, True)
     assert len(bench.store().runs()) == 1

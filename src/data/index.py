@@ -17,7 +17,7 @@ from src.data.files import check_regular, open_regular
 from src.data.writing import write_atomically
 
 _FORMAT = 2
-_JOURNAL_BYTES = 1 << 16
+JOURNAL_BYTES = 1 << 16
 """The journal may grow to this, or to the size of the file that it adds to, before both become one."""
 _EXCHANGE_SECONDS = 3.0
 """Between two looks at what others learnt, while files are read: each costs a reading of file and journal."""
@@ -125,7 +125,7 @@ class AudioIndex:
     def _write(self) -> None:
         """Add a line to the journal, or, once that is as large as the file, make both one file."""
         line = json.dumps({"format": _FORMAT, "files": self._new_files, "facts": self._new_facts}).encode()
-        if self._is_sound and _size(self._journal) + len(line) <= max(_size(self._path), _JOURNAL_BYTES):
+        if self._is_sound and _size(self._journal) + len(line) <= max(_size(self._path), JOURNAL_BYTES):
             with self._journal.open("ab") as file:
                 file.write(b"\n" + line)  # first, so that a line which a kill cut off spoils no other
             return

@@ -23,7 +23,7 @@ _PIECE = 1 << 20
 # Whole published sets of audio and text shrink at most some 30 times; archives made to fill disks, 1000 times and more.
 _RATIO = 200
 _SMALL = 64 << 20
-_MOST_MEMBERS = 1_000_000
+MOST_MEMBERS = 1_000_000
 _DAMAGE = (
     zipfile.BadZipFile,
     tarfile.ReadError,
@@ -129,8 +129,8 @@ def _members(archive: Path) -> Iterator[_Member]:
 def _zip_members(archive: Path) -> Iterator[_Member]:
     with zipfile.ZipFile(archive) as file:
         infos = file.infolist()
-        if len(infos) > _MOST_MEMBERS:
-            raise _refused(archive, f"{len(infos)} members", f"are more than {_MOST_MEMBERS}")
+        if len(infos) > MOST_MEMBERS:
+            raise _refused(archive, f"{len(infos)} members", f"are more than {MOST_MEMBERS}")
         for info in infos:
             if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _refused(archive, info.filename, "is a link or a device")
@@ -147,8 +147,8 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
             # The list of what went by would grow to hundreds of megabytes.
             file.members.clear()  # type: ignore[attr-defined]  # the library's own, absent from its types
             count += 1
-            if count > _MOST_MEMBERS:
-                raise _refused(archive, info.name, f"is the {count}th member, more than {_MOST_MEMBERS}")
+            if count > MOST_MEMBERS:
+                raise _refused(archive, info.name, f"is the {count}th member, more than {MOST_MEMBERS}")
             if not (info.isreg() or info.isdir()):
                 raise _refused(archive, info.name, "is a link or a device")
             if info.isreg():

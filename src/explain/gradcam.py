@@ -56,7 +56,7 @@ def gradcam(
     picture = torch.from_numpy(prepared)[None]
     with torch.enable_grad():
         maps, features = _last_map(module, picture) if layer is None else _at(module, picture, layer)
-        others = _logits(head, features)
+        others = head_logits(head, features)
         odds = others[target] - torch.logsumexp(others[torch.arange(len(others)) != target], dim=0)
         (gradient,) = torch.autograd.grad(odds, maps)
     weights = gradient.double().mean(dim=(2, 3), keepdim=True)
@@ -105,7 +105,7 @@ def _at(module: nn.Module, picture: Tensor, layer: str) -> tuple[Tensor, Tensor]
     return kept[0], features
 
 
-def _logits(head: FittedNetwork, features: Tensor) -> Tensor:
+def head_logits(head: FittedNetwork, features: Tensor) -> Tensor:
     """What the head's softmax takes, in double precision as the head itself computes it."""
     scaling = head.scaling
     values = (features[0] - torch.from_numpy(scaling.mean)) / torch.from_numpy(scaling.deviation)

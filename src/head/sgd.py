@@ -100,7 +100,7 @@ class SgdSchedule:
             raise ValueError("standardize is None: call resolve_standardize with the backbone's choice first")
         scaling = Scaling.of(train.features, standardize=self.standardize)
         random = Randomness.from_seed(seed)
-        start = self._initial((train.features.shape[1], *self.hidden, classes), random.weights)
+        start = self.initial_weights((train.features.shape[1], *self.hidden, classes), random.weights)
         # imported when needed: Lightning takes seconds
         training = import_module("src.head.training")
         layers = training.Layers(
@@ -119,7 +119,7 @@ class SgdSchedule:
         weights, biases = zip(*layers.arrays(), strict=True)
         return FittedNetwork(self.kind, scaling, weights, biases, self.activation)
 
-    def _initial(self, sizes: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
+    def initial_weights(self, sizes: tuple[int, ...], rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
         """Weight and bias of each layer: the last as the retrain script's, those before it at a preserving scale.
 
         At 0.001 a hidden layer would pass on next to nothing, and plain SGD would not move it. Deviation of the

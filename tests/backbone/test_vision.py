@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from src.backbone import engine
 from src.backbone.vision import TimmBackbone
 from src.errors import UserError
 
@@ -43,7 +44,7 @@ def test_a_gpu_that_is_not_there(settings: Settings, monkeypatch: pytest.MonkeyP
 
 
 def test_an_engine_that_is_not_installed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.backbone.engine.find_spec", lambda name: None)
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"got openvino, which is not installed; pip install openvino, or use"):
         settings(engine="openvino").load()
     assert str(settings(engine="auto").load().identity["engine"]).startswith("torch ")

@@ -181,7 +181,7 @@ def test_a_damaged_index_is_started_anew(tmp_path, content):
 
 
 def test_many_saves_write_little_more_than_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("src.data.index._JOURNAL_BYTES", 1000)
+    monkeypatch.setattr(index_module, "JOURNAL_BYTES", 1000)
     index, written = index_of(tmp_path), 0
     for number in range(400):
         index.record(f"{number:064x}", WHOLE, FACTS)

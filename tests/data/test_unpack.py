@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from src.data import unpack as unpack_module
 from src.data.unpack import unpack
 from src.errors import UserError
 
@@ -192,7 +193,7 @@ def test_more_than_the_disk_holds_is_refused(tmp_path, monkeypatch):
 
 
 def test_an_archive_with_countless_members_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("src.data.unpack._MOST_MEMBERS", 2)
+    monkeypatch.setattr(unpack_module, "MOST_MEMBERS", 2)
     with pytest.raises(UserError, match="more than 2"):
         unpack(make_tar(tmp_path / "set.tar", FILES, "w"), tmp_path / "out")
     with pytest.raises(UserError, match="more than 2"):

@@ -69,7 +69,7 @@ def test_with_pooling_and_a_linear_head_it_is_the_class_activation_map(layer):
 def test_the_head_on_top_is_the_head_itself(activation):
     head = head_of(6, 5, 4, 3, activation=activation)
     features = np.random.default_rng(2).normal(0, 2, (1, 6)).astype(np.float32)
-    logits = gradcam._logits(head, torch.from_numpy(features))
+    logits = gradcam.head_logits(head, torch.from_numpy(features))
     expected = head.predict_proba(features)[0]
     np.testing.assert_allclose(torch.softmax(logits, 0).numpy(), expected, rtol=1e-6)  # probabilities are float32
 

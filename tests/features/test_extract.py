@@ -10,6 +10,7 @@ import soundfile
 from toy import Toy, pipeline
 
 from src.data.audio import Window, decode
+from src.features import pipeline as pipeline_module
 from src.features.preprocess import Preprocess
 
 
@@ -22,7 +23,7 @@ def decoded(monkeypatch):
         names.append(path.name)
         return decode(path, window)
 
-    monkeypatch.setattr("src.features.pipeline.decode", counted)
+    monkeypatch.setattr(pipeline_module, "decode", counted)
     return names
 
 

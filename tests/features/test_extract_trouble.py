@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from toy import Toy, pipeline
 
+from src.data import index as index_module
+from src.features import cache as cache_module
+
 
 @pytest.mark.parametrize("damage", [lambda c: c[:-1] + bytes([c[-1] ^ 1]), lambda c: c[: len(c) // 2], lambda c: b""])
 def test_a_damaged_segment_is_computed_again(place, caplog, damage):
@@ -84,8 +87,8 @@ def test_a_full_disk_costs_time_only(place, caplog, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("src.features.cache.write_atomically", full)
-    monkeypatch.setattr("src.data.index.write_atomically", full)
+    monkeypatch.setattr(cache_module, "write_atomically", full)
+    monkeypatch.setattr(index_module, "write_atomically", full)
     for _ in range(2):
         assert place().computed == 10
     assert "cannot keep features (No space left on device); going on without" in caplog.text

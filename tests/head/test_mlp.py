@@ -60,7 +60,7 @@ def test_without_hidden_layers_it_is_the_linear_head():
 
 def test_hidden_layers_start_at_a_scale_that_passes_the_signal_on():
     pipeline = SgdSchedule("mlp", (400, 300), "relu", 0.0, 0.01, 0.001, True)
-    start = pipeline._initial((500, 400, 300, 10), np.random.default_rng(0))
+    start = pipeline.initial_weights((500, 400, 300, 10), np.random.default_rng(0))
     signal = np.random.default_rng(1).standard_normal((200, 500))
     for weight, bias in start[:-1]:
         signal = np.maximum(signal @ weight.T + bias, 0)

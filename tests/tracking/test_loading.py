@@ -14,6 +14,7 @@ import torch
 from src.config import build as configure
 from src.errors import UserError
 from src.features import pipeline
+from src.tracking import results
 from src.tracking.checkpoint import load
 from src.tracking.model_card import ModelCard
 from src.tracking.store import as_params
@@ -67,7 +68,7 @@ def test_what_auto_came_to_is_kept_and_not_decided_again(bench, sounds, monkeypa
     file.parent.mkdir()
     safetensors.torch.save_file({k: v.contiguous() for k, v in network.module.state_dict().items()}, file)
     settings = configure.plain_group(bench.config(*sounds, "backbone=auto", "backbone.size=32"), "backbone")
-    monkeypatch.setattr("src.config.build.decide", lambda *_, **__: Decision("inception_v3", file, ""))
+    monkeypatch.setattr(configure, "decide", lambda *_, **__: Decision("inception_v3", file, ""))
     settled = configure.settle(settings, tmp_path, tmp_path / "decision")
     assert settled["_target_"] == "src.backbone.vision.TimmBackbone"
     assert (settled["model"], settled["weights"], settled["size"]) == ("inception_v3.tf_in1k", str(file), 32)
@@ -138,7 +139,7 @@ def test_other_code_is_told_with_the_commit_that_made_the_run(bench, sounds, mon
 
 
 def test_runs_without_a_model_say_what_to_do(bench, sounds, monkeypatch):
-    monkeypatch.setattr("src.tracking.results.CARD", "older.json")
+    monkeypatch.setattr(results, "CARD", "older.json")
     outcome, store = bench.run(*sounds), bench.store()
     run = store.get(outcome.run_id)
     with pytest.raises(UserError, match=r"no artifact 'model\.json'.* never had it.*force=true"):

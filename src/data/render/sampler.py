@@ -107,14 +107,15 @@ class Sampler:
         held = max(min(round(note.duration * self.sample_rate), len(track) - start), 0)
         # Amplitude grows with the square of the velocity (section 8.4.1 of the specification).
         gain = np.float32(note.velocity**2)
-        for zone in self._playing_zones(part.program, part.drums, note.pitch, round(note.velocity * 127)):
+        for zone in self.playing_zones(part.program, part.drums, note.pitch, round(note.velocity * 127)):
             release = _release(min(zone.release, LONGEST_RELEASE), self.sample_rate)
             release = release[: max(len(track) - start - held, 0)]
             sound = self._sound(zone, note.pitch, held + len(release))
             track[start : start + held] += gain * sound[:held]
             track[start + held : start + held + len(release)] += (gain * release) * sound[held:]
 
-    def _playing_zones(self, program: int, drums: bool, pitch: int, velocity: int) -> list[Zone]:
+    def playing_zones(self, program: int, drums: bool, pitch: int, velocity: int) -> list[Zone]:
+        """Zones of the sound font that sound for a key, those of other keys stretched where it has none."""
         key = (program, drums, pitch)
         if key not in self._playing:
             if (program, drums) not in self._zones:
@@ -142,7 +143,7 @@ class Sampler:
         """What brings the program to the reference level: measured on middle C, or on the bass drum."""
         if (program, drums) not in self._levels:
             pitch, length = BASS_DRUM if drums else MIDDLE_C, round(0.25 * self.sample_rate)
-            zones = self._playing_zones(program, drums, pitch, 100)
+            zones = self.playing_zones(program, drums, pitch, 100)
             sound = sum(self._sound(zone, pitch, length) for zone in zones)
             self._levels[program, drums] = float(np.sqrt(np.mean(np.square(sound)))) / REFERENCE_LEVEL
         return self._levels[program, drums]

@@ -84,7 +84,7 @@ def sing(notes: Sequence[Note], sex: str, length: int, sample_rate: int, rng: np
     voice = np.zeros(length)
     for index, formants in enumerate(tract.vowels):
         share = _smooth((vowel == index).astype(float), CHANGE, sample_rate)
-        voice += signal.sosfilt(_resonators((*formants, tract.fourth), sample_rate), source) * share
+        voice += signal.sosfilt(resonators((*formants, tract.fourth), sample_rate), source) * share
     sounding = loudness > 0.1
     level = float(np.sqrt(np.mean(voice[sounding] ** 2))) if sounding.any() else 1.0
     return (voice * REFERENCE_LEVEL / level).astype(np.float32)
@@ -129,7 +129,7 @@ def _glottis(frequency: Track, tract: Tract, sample_rate: int, rng: np.random.Ge
     return np.asarray(signal.resample_poly(radiated, 1, 2))
 
 
-def _resonators(formants: tuple[float, ...], sample_rate: int) -> Float[np.ndarray, "formants 6"]:
+def resonators(formants: tuple[float, ...], sample_rate: int) -> Float[np.ndarray, "formants 6"]:
     """A cascade of second-order resonators of unit gain at 0 Hz, as second-order sections."""
     sections = []
     for hertz, bandwidth in zip(formants, BANDWIDTHS, strict=True):

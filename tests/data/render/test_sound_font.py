@@ -101,7 +101,7 @@ def test_key_and_velocity_choose_the_zones_and_outer_keys_the_nearest(tmp_path: 
     sampler = Sampler(font, RATE)
 
     def roots(pitch: int, velocity: int) -> list[float]:
-        return [zone.root for zone in sampler._playing_zones(5, False, pitch, velocity)]
+        return [zone.root for zone in sampler.playing_zones(5, False, pitch, velocity)]
 
     assert (roots(40, 63), roots(40, 64), roots(70, 127), roots(71, 1)) == ([50.0], [51.0], [51.0], [52.0])
     assert (roots(21, 10), roots(108, 10)) == ([50.0], [52.0])

@@ -49,7 +49,7 @@ def test_formants_are_those_of_the_sex() -> None:
         tract = voice.TRACTS[sex]
         from scipy import signal
 
-        sections = voice._resonators((*tract.vowels[vowel], tract.fourth), RATE)
+        sections = voice.resonators((*tract.vowels[vowel], tract.fourth), RATE)
         frequencies, response = signal.sosfreqz(sections, 2**14, fs=RATE)
         gain = np.abs(response)
         top = (gain[1:-1] > gain[:-2]) & (gain[1:-1] > gain[2:])
