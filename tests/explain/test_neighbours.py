@@ -45,7 +45,7 @@ def test_a_copy_under_a_wrong_label_is_the_nearest(bench, write_clips, found, tm
     assert nearest == pytest.approx(0.5 * samples, abs=1e-6)  # float32
 
 
-def test_mistakes_are_told(bench, write_clips, found, tmp_path):
+def test_what_cannot_be_a_neighbour_is_told(bench, write_clips, found, tmp_path):
     root = bench.folder / "sounds"
     write_clips(root, ["high", "low"], 10, seconds=0.2)
     bench.run("dataset=folder", f"dataset.root='{root}'")
