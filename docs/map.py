@@ -75,7 +75,12 @@ def draw(lines: Counter[str], arrows: Counter[tuple[str, str]]) -> Figure:
         table.barh(row, lines[name], color=colour, alpha=0.35, height=0.8)
         table.text(0, row, f" {name}", va="center", weight="bold", size=10)
         table.text(1250, row, f"{ROOMS[name]}  ({lines[name]:,})", va="center", size=8.5)
-    table.set(title=f"{len(names)} rooms, {sum(lines.values()):,} lines", xlabel="lines", yticks=[], xlim=(0, 5200))
+    table.set(
+        title=f"{len(names)} rooms, {sum(lines.values()):,} lines",
+        xlabel="lines",
+        yticks=[],
+        xlim=(0, 1.03 * max(lines.values())),
+    )
     for (room, other), count in sorted(arrows.items()):
         matrix.scatter(names.index(other), names.index(room), s=18 + 14 * count, color="black", alpha=0.7, linewidths=0)
     matrix.plot([-0.5, len(names) - 0.5], [-0.5, len(names) - 0.5], color="grey", linewidth=0.8)
